@@ -1,0 +1,26 @@
+/* JSON through Jansson, with our allocator, limits and error lines. The only file that touches Jansson's globals. */
+#ifndef WT_BASE_JSON_H
+#define WT_BASE_JSON_H
+
+#include "base/ctx.h"
+#include <jansson.h>
+
+/* Jansson has one allocator per process; these calls point it, for this thread, at the context's. Every function below
+ * does it by itself; call wt_json_use before using json_* functions directly, and free values before the context. */
+void wt_json_use(wt_ctx *cx);
+
+/* Parses one value. Duplicate names, bad UTF-8, NaN and depth over 256 are errors; where names the source in the message
+ * ("demos.jsonl:12"). */
+wt_status wt_json_parse(wt_ctx *cx, const char *s, size_t n, const char *where, json_t **out);
+wt_status wt_json_dump(wt_ctx *cx, const json_t *v, int indent, char **s);   /* free with wt_free; keys keep their order */
+
+/* Members of an object. Missing or of another type: WT_EFORMAT naming where and key. */
+wt_status wt_json_str(wt_ctx *cx, const json_t *o, const char *where, const char *key, const char **v);
+wt_status wt_json_num(wt_ctx *cx, const json_t *o, const char *where, const char *key, double *v);
+wt_status wt_json_int(wt_ctx *cx, const json_t *o, const char *where, const char *key, int64_t lo, int64_t hi, int64_t *v);
+wt_status wt_json_array(wt_ctx *cx, const json_t *o, const char *where, const char *key, json_t **v);
+
+/* Appends s as a JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */
+void wt_text_json(wt_text *t, const char *s, size_t n);
+
+#endif

@@ -1,0 +1,14 @@
+/* Worker threads. The range [0, n) is cut into pieces of at least grain; each piece is done by one worker. Which worker
+ * does which piece never changes a result, because every output element is written by one piece alone. */
+#ifndef WT_BASE_THREAD_H
+#define WT_BASE_THREAD_H
+
+#include "base/ctx.h"
+
+#define WT_MAX_THREADS 256
+
+typedef void (*wt_range_fn)(void *arg, size_t begin, size_t end, int worker);   /* worker in [0, threads) */
+void wt_parallel(wt_ctx *cx, size_t n, size_t grain, wt_range_fn fn, void *arg);
+int32_t wt_cpu_count(void);   /* processors this process may run on */
+
+#endif

@@ -1,0 +1,202 @@
+/* Applying a plan: writes the smaller model, tensor by tensor, straight from the map. Blocks of kept experts are copied untouched, never
+ * quantized again; memory does not grow with the file. */
+#include "edit/plan.h"
+
+#include "base/json.h"
+#include "model/model.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { PIECE = 4 << 20 };
+
+typedef struct job {
+    wt_ctx *cx;
+    const wt_model *m;
+    const wt_plan *p;
+    const char *command;
+    wt_gguf_out *out;
+    double done, total;
+} job;
+
+/* ---- which tensors are cut ------------------------------------------------------------------------------------------ */
+
+/* The layer whose experts index the slowest dimension of t; NULL for all other tensors. */
+static const wt_mask_layer *cut_by(const job *j, const wt_tensor *t)
+{
+    int layer, end = 0;
+    if (sscanf(t->name, "blk.%d.%n", &layer, &end) != 1 || !end || layer < 0 || layer >= j->p->mask.n_layer) return NULL;
+    const char *part = t->name + end;
+    bool stacked = !strncmp(part, "ffn_", 4) && strstr(part, "_exps.");
+    bool router = !strncmp(part, "ffn_gate_inp.", 13) || !strncmp(part, "exp_probs_b.", 12);
+    const wt_mask_layer *l = j->p->mask.layer + layer;
+    return (stacked || router) && t->shape[0] == l->n_exp ? l : NULL;
+}
+
+static wt_status describe_tensors(job *j)
+{
+    for (size_t i = 0; i < j->m->file->n_tensor; i++) {
+        const wt_tensor *t = j->m->file->tensor + i;
+        const wt_mask_layer *l = cut_by(j, t);
+        int64_t shape[WT_MAX_DIM];
+        memcpy(shape, t->shape, sizeof shape);
+        if (l) shape[0] = l->n_keep;
+        WT_TRY(wt_gguf_add_tensor(j->out, t->name, t->type, t->n_dim, shape));
+        j->total += l ? (double)t->bytes * l->n_keep / l->n_exp : (double)t->bytes;
+    }
+    return WITAN_OK;
+}
+
+static wt_status copy(job *j, const uint8_t *p, size_t n)
+{
+    while (n) {
+        size_t k = n < PIECE ? n : PIECE;
+        WT_TRY(wt_gguf_write(j->out, p, k));
+        p += k;
+        n -= k;
+        j->done += (double)k;
+        WT_TRY(wt_progress(j->cx, "write", j->done, j->total, "bytes"));
+    }
+    return WITAN_OK;
+}
+
+static wt_status copy_tensors(job *j)
+{
+    for (size_t i = 0; i < j->m->file->n_tensor; i++) {
+        const wt_tensor *t = j->m->file->tensor + i;
+        const wt_mask_layer *l = cut_by(j, t);
+        if (!l) { WT_TRY(copy(j, t->data, t->bytes)); continue; }
+        size_t each = t->bytes / (size_t)l->n_exp;
+        for (int32_t e = 0; e < l->n_exp; e++)
+            if (l->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
+    }
+    return WITAN_OK;
+}
+
+/* ---- metadata ------------------------------------------------------------------------------------------------------- */
+
+static wt_status expert_counts(job *j)
+{
+    const wt_mask *m = &j->p->mask;
+    char key[160];
+    int32_t most = 0;
+    bool ragged = false;
+    uint32_t *per = wt_alloc(j->cx, (size_t)m->n_layer, sizeof *per);
+    if (!per) return WT_ENOMEM;
+    for (int32_t i = 0; i < m->n_layer; i++) {
+        per[i] = (uint32_t)m->layer[i].n_keep;
+        if (m->layer[i].n_keep > most) most = m->layer[i].n_keep;
+        ragged |= per[i] != per[0];
+    }
+    snprintf(key, sizeof key, "%s.expert_count", j->m->info.arch);
+    wt_status st = wt_gguf_put_u32(j->out, key, (uint32_t)most);
+    if (st == WITAN_OK && ragged) {
+        wt_log(j->cx, WITAN_WARN, "layers keep different numbers of experts: only witan can load the result");
+        st = wt_gguf_put_u32s(j->out, "witan.expert_count_per_layer", per, (size_t)m->n_layer);
+    }
+    wt_free(j->cx, per);
+    return st;
+}
+
+static wt_status new_name(job *j)
+{
+    char *name = wt_printf(j->cx, "%s-e%d", j->m->info.name, j->p->mask.layer[0].n_keep);
+    if (!name) return WT_ENOMEM;
+    wt_status st = wt_gguf_put_str(j->out, "general.name", name);
+    wt_free(j->cx, name);
+    return st;
+}
+
+static void put_str(wt_text *t, const char *key, const char *v)
+{
+    wt_text_printf(t, "\"%s\":", key);
+    wt_text_json(t, v, strlen(v));
+    wt_text_puts(t, ",");
+}
+
+/* One entry of witan.history: what was done, with what, on which data, to which parent. */
+static wt_status entry(job *j, char **json)
+{
+    const wt_plan *p = j->p;
+    wt_text t;
+    wt_text_init(&t, j->cx);
+    wt_text_puts(&t, "{\"op\":\"prune experts\",");
+    put_str(&t, "witan", WITAN_VERSION);
+    put_str(&t, "method", p->method);
+    put_str(&t, "options", p->method_opts);
+    put_str(&t, "gate", p->mask.gate == WITAN_GATE_KEEP ? "keep" : "renorm");
+    put_str(&t, "data", p->data_digest);
+    put_str(&t, "domains", p->domains);
+    put_str(&t, "parent", j->m->info.fingerprint);
+    put_str(&t, "parent_name", j->m->info.name);
+    if (j->command) put_str(&t, "command", j->command);
+    wt_text_puts(&t, "\"keep\":");
+    wt_text_num(&t, p->keep);
+    wt_text_printf(&t, ",\"seed\":%lld,\"documents\":%lld,\"tokens\":%lld}", (long long)p->seed, (long long)p->n_doc, (long long)p->n_tok);
+    return wt_text_take(&t, json, NULL);
+}
+
+static wt_status history(job *j)
+{
+    wt_str *old, *all = NULL;
+    size_t n;
+    char *fresh = NULL;
+    wt_status st = wt_gguf_strs(j->cx, j->m->file, "witan.history", false, &old, &n);
+    if (st == WITAN_OK) st = entry(j, &fresh);
+    if (st == WITAN_OK && !(all = wt_alloc(j->cx, n + 1, sizeof *all))) st = WT_ENOMEM;
+    if (st == WITAN_OK) {
+        if (n) memcpy(all, old, n * sizeof *all);
+        all[n] = (wt_str){ fresh, strlen(fresh) };
+        st = wt_gguf_put_strs(j->out, "witan.history", all, n + 1);
+    }
+    wt_free(j->cx, old);
+    wt_free(j->cx, all);
+    wt_free(j->cx, fresh);
+    return st;
+}
+
+static wt_status metadata(job *j)
+{
+    for (size_t i = 0; i < j->m->file->n_kv; i++) {
+        const wt_kv *kv = j->m->file->kv + i;
+        /* Sizes in words would be wrong now; the per-layer counts are written again if they are needed. */
+        if (!strcmp(kv->key, "general.size_label") || !strcmp(kv->key, "witan.expert_count_per_layer")) continue;
+        WT_TRY(wt_gguf_put_raw(j->out, kv));
+    }
+    WT_TRY(expert_counts(j));
+    WT_TRY(new_name(j));
+    WT_TRY(wt_gguf_put_str(j->out, "witan.version", WITAN_VERSION));
+    char *plan;
+    WT_TRY(witan_plan_json(j->cx, j->p, &plan));
+    wt_status st = wt_gguf_put_str(j->out, "witan.plan", plan);
+    wt_free(j->cx, plan);
+    WT_TRY(st);
+    return history(j);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+/* A file holds router rows, not masks: it cannot say "leave the gates as they were" where a softmax over all experts makes them. */
+static wt_status expressible(wt_ctx *cx, const wt_model *m, const wt_plan *p)
+{
+    for (int32_t i = 0; i < m->cfg.n_layer; i++)
+        if (p->mask.gate == WITAN_GATE_KEEP && p->mask.layer[i].n_keep < p->mask.layer[i].n_exp && !m->layer[i].route.renorm &&
+            m->layer[i].route.activation == WT_ACT_SOFTMAX)
+            return wt_fail(cx, WT_EUNSUPPORTED, "gate=keep cannot be written for family %s: deleting router rows renormalises the gates; "
+                           "use gate=renorm, or wear the plan at run time", m->info.arch);
+    return WITAN_OK;
+}
+
+wt_status witan_plan_apply(wt_ctx *cx, const wt_model *m, const wt_plan *p, const char *command, const char *path)
+{
+    job j = { .cx = cx, .m = m, .p = p, .command = command };
+    WT_TRY(witan_plan_check(cx, p, m));
+    WT_TRY(expressible(cx, m, p));
+    if (wt_file_same(path, m->file->path)) return wt_fail(cx, WT_EARG, "%s: is the model itself; choose another output name", path);
+    WT_TRY(wt_gguf_out_open(cx, path, &j.out));
+    wt_status st = metadata(&j);
+    if (st == WITAN_OK) st = describe_tensors(&j);
+    if (st == WITAN_OK) st = copy_tensors(&j);
+    if (st == WITAN_OK) return wt_gguf_out_commit(&j.out);
+    wt_gguf_out_abort(&j.out);
+    return st;
+}

@@ -1,0 +1,39 @@
+/* Kernels: one table of typed pointers. `ref` fills every slot with plain C, each tier overwrites what it does better;
+ * ref is the fallback and the judge in tests.
+ *
+ * The order of every sum is part of the contract: an output element is accumulated the same way whatever the other
+ * rows and tokens of the call are, so a token's result does not depend on its batch. Kernels get checked sizes, return void,
+ * never allocate, never log; any length is legal. */
+#ifndef WT_KERNEL_KERNEL_H
+#define WT_KERNEL_KERNEL_H
+
+#include "tensor/type.h"
+
+typedef enum wt_tier { WT_TIER_REF, WT_TIER_AVX2, WT_N_TIER } wt_tier;
+
+typedef struct wt_kernels {
+    wt_tier tier;
+    /* Blocks to float: n values, whole blocks. NULL where the type cannot be read. */
+    void (*unpack[WT_N_TYPE])(float *dst, const void *src, size_t n);
+    /* y[t*ldy + r] = sum_i w[r*ldw + i] * x[t*ldx + i]; r < n_row, t < n_tok, i < n_in. */
+    void (*matmul)(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx,
+                   size_t n_row, size_t n_tok, size_t n_in);
+    float (*dot)(const float *a, const float *b, size_t n);
+    void (*axpy)(float *y, float s, const float *x, size_t n);                   /* y += s x */
+    void (*add)(float *y, const float *a, const float *b, size_t n);             /* y = a + b */
+    void (*mul)(float *y, const float *a, const float *b, size_t n);             /* y = a b */
+    void (*scale)(float *y, const float *x, float s, size_t n);                  /* y = s x */
+    void (*silu_mul)(float *y, const float *g, const float *u, size_t n);        /* y = g / (1 + exp(-g)) * u */
+    void (*softmax)(float *y, const float *x, size_t n);                         /* y may be x; -inf gives 0 */
+} wt_kernels;
+
+wt_tier wt_cpu_tier(void);                                   /* the best that CPU and system allow */
+bool wt_tier_parse(const char *name, wt_tier *t);
+const char *wt_tier_name(wt_tier t);
+void wt_kernels_init(wt_kernels *k, wt_tier limit);          /* the best tier that is not above limit */
+
+/* For the tiers' own files. */
+void wt_kernels_ref(wt_kernels *k);
+void wt_kernels_avx2(wt_kernels *k);
+
+#endif

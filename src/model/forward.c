@@ -1,0 +1,111 @@
+/* The forward pass of a decoder with mixture-of-experts layers, driven by the family's description:
+ *   x += attention(norm(x));  x += experts(norm(x));  logits = head(norm(x)). */
+#include "model/forward.h"
+
+#include "op/ops.h"
+#include <string.h>
+
+typedef struct pass {
+    wt_run *r;
+    const wt_model *m;
+    const wt_mask *mask;
+    const wt_kv_cache *kv;
+    const wt_batch *b;
+    wt_tensor *angle;      /* of rope */
+    wt_tensor *x;          /* residual stream [n_tok, d_model] */
+} pass;
+
+static wt_status qk_norm(const pass *p, const wt_tensor *w, wt_tensor **t)
+{
+    return w ? wt_op_norm(p->r, *t, w, p->m->cfg.norm_eps, t) : WITAN_OK;
+}
+
+static void remember(const pass *p, const wt_tensor *k, const wt_tensor *v)
+{
+    size_t width = (size_t)k->shape[1];
+    for (int32_t t = 0; t < p->b->n_tok; t++) {
+        float *kd, *vd;
+        wt_kv_slot(p->kv, p->r->layer, p->b->seq[t], p->b->pos[t], &kd, &vd);
+        memcpy(kd, k->f32 + (size_t)t * width, width * sizeof *kd);
+        memcpy(vd, v->f32 + (size_t)t * width, width * sizeof *vd);
+    }
+}
+
+static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
+{
+    const wt_config *c = &p->m->cfg;
+    bool halves = p->m->arch->rope == WT_ROPE_HALVES;
+    wt_tensor *h, *q, *k, *v, *o;
+    WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, &h));
+    WT_TRY(wt_op_linear(p->r, h, l->wq, &q));
+    WT_TRY(wt_op_linear(p->r, h, l->wk, &k));
+    WT_TRY(wt_op_linear(p->r, h, l->wv, &v));
+    WT_TRY(qk_norm(p, l->q_norm, &q));
+    WT_TRY(qk_norm(p, l->k_norm, &k));
+    WT_TRY(wt_op_rope(p->r, q, p->angle, c->d_head, halves, &q));
+    WT_TRY(wt_op_rope(p->r, k, p->angle, c->d_head, halves, &k));
+    remember(p, k, v);
+    wt_kv_view view = wt_kv_view_of(p->kv);
+    WT_TRY(wt_op_attention(p->r, q, &view, p->b->seq, p->b->pos, c->n_head, c->n_head_kv, c->d_head, &o));
+    WT_TRY(wt_op_linear(p->r, o, l->wo, &h));
+    return wt_op_add(p->r, x, h, y);
+}
+
+static wt_status experts(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
+{
+    wt_tensor *h, *routed;
+    wt_route *rt;
+    const float *pair_y;
+    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, &h));
+    WT_TRY(wt_route_run(p->r, &l->route, h, l->router, NULL, p->mask, &rt));
+    wt_expert_source src = wt_expert_store_source(p->m->experts);
+    WT_TRY(wt_op_experts(p->r, &src, rt, h, &routed, &pair_y));
+    WT_TRY(wt_tap_send(p->r, (wt_tap_event){ .tap = WT_TAP_BLOCK, .n_tok = p->b->n_tok, .n_exp = l->n_exp, .d_model = p->m->cfg.d_model,
+                                             .route = rt, .x = h->f32, .pair_y = pair_y, .resid = x->f32, .routed = routed->f32 }));
+    return wt_op_add(p->r, x, routed, y);
+}
+
+static wt_status layers(pass *p)
+{
+    for (int32_t i = 0; i < p->m->cfg.n_layer; i++) {
+        const wt_layer *l = p->m->layer + i;
+        wt_mark mark = wt_mark_set(p->r->a);
+        wt_tensor *y;
+        p->r->layer = i;
+        WT_TRY(attention(p, l, p->x, &y));
+        WT_TRY(experts(p, l, y, &y));
+        memcpy(p->x->f32, y->f32, y->n * sizeof *y->f32);
+        wt_rewind(p->r->a, mark);
+    }
+    return WITAN_OK;
+}
+
+/* Only rows that are asked for go through the head. */
+static wt_status head(const pass *p, float *logits)
+{
+    size_t d = (size_t)p->m->cfg.d_model, n = 0;
+    if (!p->b->n_want) return WITAN_OK;
+    wt_tensor *rows, *y;
+    WT_TRY(wt_tensor_new(p->r->a, 2, (int64_t[]){ p->b->n_want, (int64_t)d }, &rows));
+    for (int32_t t = 0; t < p->b->n_tok; t++)
+        if (p->b->want[t]) memcpy(rows->f32 + d * n++, p->x->f32 + (size_t)t * d, d * sizeof *rows->f32);
+    WT_TRY(wt_op_norm(p->r, rows, p->m->out_norm, p->m->cfg.norm_eps, &rows));
+    WT_TRY(wt_op_linear(p->r, rows, p->m->head, &y));
+    memcpy(logits, y->f32, y->n * sizeof *logits);
+    return WITAN_OK;
+}
+
+wt_status wt_forward(wt_run *r, const wt_model *m, const wt_mask *mask, const wt_kv_cache *kv, const wt_batch *b, float *logits)
+{
+    pass p = { .r = r, .m = m, .mask = mask, .kv = kv, .b = b };
+    wt_mark mark = wt_mark_set(r->a);
+    r->token_id = b->id;
+    r->token_seq = b->seq;
+    r->token_pos = b->pos;
+    wt_status st = wt_op_embed(r, m->embed, b->id, b->n_tok, &p.x);
+    if (st == WITAN_OK) st = wt_op_rope_table(r, b->pos, b->n_tok, m->cfg.n_rot, m->cfg.rope_base, &p.angle);
+    if (st == WITAN_OK) st = layers(&p);
+    if (st == WITAN_OK) st = head(&p, logits);
+    wt_rewind(r->a, mark);
+    return st;
+}

@@ -1,0 +1,58 @@
+/* A model: its family's description, its checked configuration, its weights and vocabulary. Constant after opening. */
+#ifndef WT_MODEL_MODEL_H
+#define WT_MODEL_MODEL_H
+
+#include "moe/router.h"
+#include "moe/store.h"
+#include "text/tokenizer.h"
+
+/* What a family is, as data. A quirk of a family is a field here, never a branch on its name elsewhere. */
+typedef enum wt_qk_norm { WT_QK_NONE, WT_QK_FULL /* over all heads */, WT_QK_HEAD /* within each head */ } wt_qk_norm;
+typedef enum wt_rope { WT_ROPE_HALVES, WT_ROPE_PAIRS } wt_rope;
+
+typedef struct wt_arch {
+    const char *name;              /* general.architecture */
+    const char *title;
+    wt_qk_norm qk_norm;
+    wt_rope rope;
+    double rope_base;              /* where the key is absent */
+    wt_activation activation;
+    bool renorm;                   /* routing weights divided by their sum */
+} wt_arch;
+
+extern const wt_arch *const wt_archs[];   /* NULL-terminated */
+
+typedef struct wt_config {
+    int32_t n_layer, d_model, n_head, n_head_kv, d_head, n_vocab, n_ctx_train, n_rot;
+    int32_t n_exp_max, n_exp_used, d_ff_exp;
+    float norm_eps, rope_base;
+} wt_config;
+
+typedef struct wt_layer {
+    const wt_tensor *attn_norm, *wq, *wk, *wv, *wo, *q_norm, *k_norm, *ffn_norm, *router;
+    int32_t n_exp;                 /* of this layer */
+    wt_route_spec route;
+} wt_layer;
+
+struct witan_model {
+    wt_ctx *cx;
+    wt_gguf *file;
+    const wt_arch *arch;           /* NULL: vocabulary only */
+    wt_config cfg;
+    const wt_tensor *embed, *out_norm, *head;
+    wt_layer *layer;               /* [n_layer] */
+    wt_expert_store *experts;
+    wt_vocab *vocab;
+    wt_kernels k;
+    witan_model_info info;
+    char *name, *arch_name;
+};
+typedef struct witan_model wt_model;
+
+/* Feeds one batch. See witan_feed_batch; observers look at the taps of this call. */
+wt_status wt_session_feed(witan_session *s, const witan_token *tok, size_t n, const wt_observer *obs, size_t n_obs);
+
+/* For edits: the GGUF name of a layer's tensor, "blk.3.ffn_up_exps.weight". */
+const char *wt_layer_tensor_name(char buf[64], int32_t layer, const char *part);
+
+#endif

@@ -1,0 +1,97 @@
+/* The route pipeline, stage by stage. */
+#include "moe/router.h"
+
+#include "op/ops.h"
+#include <math.h>
+#include <string.h>
+
+static const wt_mask_layer *mask_of(const wt_mask *m, int32_t layer)
+{
+    if (!m || layer >= m->n_layer) return NULL;
+    const wt_mask_layer *l = m->layer + layer;
+    return l->n_keep < l->n_exp ? l : NULL;
+}
+
+/* Experts that are masked get -inf. */
+static void hide(wt_tensor *t, const wt_mask_layer *l)
+{
+    size_t n_exp = (size_t)t->shape[1];
+    for (size_t i = 0; i < t->n; i++) if (!l->keep[i % n_exp]) t->f32[i] = -INFINITY;
+}
+
+static float sqrt_softplus(float z) { return sqrtf(z > 20 ? z : log1pf(expf(z))); }
+
+static wt_status activate(wt_run *r, wt_activation act, const wt_tensor *logit, wt_tensor **prob)
+{
+    if (act == WT_ACT_SOFTMAX) return wt_op_softmax(r, logit, prob);
+    WT_TRY(wt_tensor_new(r->a, 2, logit->shape, prob));
+    float *p = (*prob)->f32;
+    for (size_t i = 0; i < logit->n; i++) {
+        float z = logit->f32[i];
+        p[i] = act == WT_ACT_SIGMOID ? 1.0f / (1.0f + expf(-z)) : act == WT_ACT_SQRT_SOFTPLUS ? sqrt_softplus(z) : z;
+    }
+    return WITAN_OK;
+}
+
+/* What is ranked: the activation plus the selection bias, masked. The combine weight never sees the bias. */
+static wt_status selection_score(wt_run *r, wt_tensor *prob, const wt_tensor *bias, const wt_mask_layer *mask, wt_tensor **score)
+{
+    if (!bias && !mask) { *score = prob; return WITAN_OK; }
+    size_t n_exp = (size_t)prob->shape[1];
+    WT_TRY(wt_tensor_new(r->a, 2, prob->shape, score));
+    memcpy((*score)->f32, prob->f32, prob->n * sizeof *prob->f32);
+    if (bias)
+        for (size_t i = 0; i < prob->n; i += n_exp) r->k->add((*score)->f32 + i, prob->f32 + i, bias->data, n_exp);
+    if (mask) hide(*score, mask);
+    return WITAN_OK;
+}
+
+static void softmax_of_chosen(wt_run *r, float *w, int32_t n) { r->k->softmax(w, w, (size_t)n); }
+
+/* Combine weights: gathered activation (or softmax over the chosen), renormalised, scaled. Sums run in route order. */
+static void weigh(wt_run *r, const wt_route_spec *spec, const wt_tensor *prob, wt_route *rt)
+{
+    for (int32_t t = 0; t < rt->n_tok; t++) {
+        int32_t begin = rt->tok_off[t], n = rt->tok_off[t + 1] - begin;
+        float *w = rt->weight + begin, sum = 0;
+        for (int32_t i = 0; i < n; i++) w[i] = prob->f32[(size_t)t * (size_t)rt->n_exp + (size_t)rt->expert[begin + i]];
+        if (spec->activation == WT_ACT_NONE) softmax_of_chosen(r, w, n);
+        for (int32_t i = 0; i < n; i++) sum += w[i];
+        float s = (spec->renorm ? 1.0f / (sum + spec->renorm_eps) : 1.0f) * spec->scale;
+        if (s != 1.0f) for (int32_t i = 0; i < n; i++) w[i] *= s;
+    }
+}
+
+/* A router that yields no number must not reach the experts: every token needs its full count of finite weights. */
+static wt_status check(wt_run *r, const wt_route *rt)
+{
+    for (int32_t t = 0; t < rt->n_tok; t++) {
+        bool bad = rt->tok_off[t + 1] == rt->tok_off[t];
+        for (int32_t i = rt->tok_off[t]; i < rt->tok_off[t + 1]; i++) bad |= !isfinite(rt->weight[i]);
+        if (bad)
+            return wt_fail(r->cx, WT_EFORMAT, "layer %d: the router gives no finite weights (damaged weights, or activations that overflowed)",
+                           r->layer);
+    }
+    return WITAN_OK;
+}
+
+wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
+                       const wt_mask *mask, wt_route **out)
+{
+    int32_t n_tok = (int32_t)x->shape[0], n_exp = (int32_t)w_router->shape[0];
+    const wt_mask_layer *worn = mask_of(mask, r->layer);
+    wt_tensor *logit, *prob, *score;
+    WT_TRY(wt_op_linear(r, x, w_router, &logit));
+    if (worn && mask->gate == WITAN_GATE_RENORM) hide(logit, worn);
+    WT_TRY(activate(r, spec->activation, logit, &prob));
+    WT_TRY(selection_score(r, prob, bias, worn, &score));
+
+    int32_t allowed = worn ? worn->n_keep : n_exp;
+    WT_TRY(wt_route_new(r->a, n_tok, n_exp, spec->n_used < allowed ? spec->n_used : allowed, out));
+    const wt_router_ops *ops = spec->select->ops;
+    WT_TRY(ops->select(r, spec->select_opt, score, *out));
+    weigh(r, spec, prob, *out);
+    WT_TRY(check(r, *out));
+    return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_ROUTE, .n_tok = n_tok, .n_exp = n_exp, .d_model = (int32_t)x->shape[1],
+                                          .logit = logit->f32, .prob = prob->f32, .route = *out });
+}

@@ -1,0 +1,23 @@
+/* The route pipeline: view -> logits -> activation -> bias -> mask -> select -> weight -> renormalise/scale. Selection
+ * score and combine weight are separate; arithmetic is float. A spec describes the pipeline as data. */
+#ifndef WT_MOE_ROUTER_H
+#define WT_MOE_ROUTER_H
+
+#include "moe/mask.h"
+#include "op/method.h"
+
+typedef enum wt_activation { WT_ACT_SOFTMAX = 1, WT_ACT_SIGMOID = 2, WT_ACT_NONE = 3, WT_ACT_SQRT_SOFTPLUS = 4 } wt_activation;   /* numbers of expert_gating_func; 3: softmax over the chosen */
+
+typedef struct wt_route_spec {
+    wt_activation activation;
+    const wt_method *select; const void *select_opt;     /* kind router */
+    int32_t n_used;                                      /* most experts per token */
+    bool renorm; float renorm_eps;                       /* divide the chosen weights by sum + eps */
+    float scale;                                         /* 1: none */
+} wt_route_spec;
+
+/* x [n_tok, d_model], w_router [n_exp, d_model], bias [n_exp] for selection only or NULL, mask NULL: all. The route lives in r->a. */
+wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
+                       const wt_mask *mask, wt_route **out);
+
+#endif

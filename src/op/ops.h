@@ -1,0 +1,38 @@
+/* The ops of the forward pass. Each computes at once; results live in r->a. Shapes are checked by the model when it is
+ * opened, so ops assert them. x, y [n_tok, width] unless stated. */
+#ifndef WT_OP_OPS_H
+#define WT_OP_OPS_H
+
+#include "op/run.h"
+
+/* y[t] = row ids[t] of table [n_vocab, d]. Ids are checked by the caller. */
+wt_status wt_op_embed(wt_run *r, const wt_tensor *table, const int32_t *ids, int32_t n_tok, wt_tensor **y);
+/* y = x / sqrt(mean(x^2) + eps) * w, over pieces of w's length: the whole row, or each head when w is [d_head]. */
+wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float eps, wt_tensor **y);
+/* y = x W^T, W [n_out, n_in] of any readable block type. */
+wt_status wt_op_linear(wt_run *r, const wt_tensor *x, const wt_tensor *w, wt_tensor **y);
+/* Cosines and sines of a batch, [n_tok, n_rot / 2, 2]: angle pos[t] / base^(2i / n_rot). Shared by all layers and heads. */
+wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, int32_t n_rot, float base, wt_tensor **table);
+/* y = x with the first n_rot values of every head of d_head turned by the table. halves: value i turns with i + n_rot/2;
+ * else 2i with 2i+1. */
+wt_status wt_op_rope(wt_run *r, const wt_tensor *x, const wt_tensor *table, int32_t d_head, bool halves, wt_tensor **y);
+/* y = a + b */
+wt_status wt_op_add(wt_run *r, const wt_tensor *a, const wt_tensor *b, wt_tensor **y);
+/* y = softmax of each row. */
+wt_status wt_op_softmax(wt_run *r, const wt_tensor *x, wt_tensor **y);
+
+/* Keys and values of one layer by pages: the reader asks for the row of a (sequence, position). */
+typedef struct wt_kv_view {
+    const void *self;
+    int32_t page;                                                              /* tokens per page */
+    /* First row of page p of a sequence: k and v [page, n_head_kv * d_head]. */
+    void (*rows)(const void *self, int32_t layer, int32_t seq, int32_t p, const float **k, const float **v);
+} wt_kv_view;
+
+/* Causal grouped-query attention: query head h reads key/value head h / (n_head / n_head_kv); token t sees positions
+ * 0 .. pos[t] of its sequence. q, y [n_tok, n_head * d_head]; scores scaled by 1/sqrt(d_head). The order of every sum depends on
+ * the position only. */
+wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_kv_view *kv, const int32_t *seq, const int32_t *pos,
+                          int32_t n_head, int32_t n_head_kv, int32_t d_head, wt_tensor **y);
+
+#endif

@@ -1,0 +1,171 @@
+/* Element and block types: sizes of all that GGUF knows, plain-C conversion of those witan reads and writes. */
+#include "tensor/type.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- half precision ------------------------------------------------------------------------------------------------ */
+
+float wt_half_to_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, man = h & 1023, u;
+    if (exp == 31) u = sign | 0x7f800000 | man << 13;
+    else if (exp) u = sign | (exp + 112) << 23 | man << 13;
+    else return (sign ? -1.0f : 1.0f) * ldexpf((float)man, -24);
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+uint16_t wt_float_to_half(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    uint32_t sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
+    if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (a >> 13 & 0x3ff));
+    if (a >= 0x477ff000) return (uint16_t)(sign | 0x7c00);           /* rounds to 65536 or more */
+    if (a < 0x38800000) {                                            /* denormal or zero: units of 2^-24 */
+        float r = nearbyintf(ldexpf(fabsf(f), 24));
+        return (uint16_t)(sign | (uint32_t)r);
+    }
+    a += 0xc8000fff + (a >> 13 & 1);                                 /* re-bias the exponent, round half to even */
+    return (uint16_t)(sign | a >> 13);
+}
+
+uint16_t wt_float_to_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 64);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+static uint16_t u16_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static void u16_put(uint8_t *p, uint16_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
+
+/* ---- conversion ---------------------------------------------------------------------------------------------------- */
+
+static void unpack_f32(float *dst, const void *src, size_t n) { memcpy(dst, src, n * sizeof *dst); }
+static void pack_f32(void *dst, const float *src, size_t n) { memcpy(dst, src, n * sizeof *src); }
+
+static void unpack_f16(float *dst, const void *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = wt_half_to_float(u16_at((const uint8_t *)src + 2 * i));
+}
+
+static void pack_f16(void *dst, const float *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) u16_put((uint8_t *)dst + 2 * i, wt_float_to_half(src[i]));
+}
+
+static void unpack_bf16(float *dst, const void *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = wt_bf16_to_float(u16_at((const uint8_t *)src + 2 * i));
+}
+
+static void pack_bf16(void *dst, const float *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) u16_put((uint8_t *)dst + 2 * i, wt_float_to_bf16(src[i]));
+}
+
+static void unpack_q8_0(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t b = 0; b < n / 32; b++, p += 34, dst += 32) {
+        float d = wt_half_to_float(u16_at(p));
+        for (int i = 0; i < 32; i++) dst[i] = d * (float)(int8_t)p[2 + i];
+    }
+}
+
+/* d = largest |x| / 127; values rounded half away from zero by the unrounded d, as ggml does. */
+static void pack_q8_0(void *dst, const float *src, size_t n)
+{
+    uint8_t *p = dst;
+    for (size_t b = 0; b < n / 32; b++, p += 34, src += 32) {
+        float top = 0;
+        for (int i = 0; i < 32; i++) top = fmaxf(top, fabsf(src[i]));
+        float d = top / 127.0f, inv = d != 0 ? 1.0f / d : 0;
+        u16_put(p, wt_float_to_half(d));
+        for (int i = 0; i < 32; i++) p[2 + i] = (uint8_t)(int8_t)roundf(src[i] * inv);
+    }
+}
+
+static void unpack_q4_0(float *dst, const void *src, size_t n)
+{
+    const uint8_t *p = src;
+    for (size_t b = 0; b < n / 32; b++, p += 18, dst += 32) {
+        float d = wt_half_to_float(u16_at(p));
+        for (int i = 0; i < 16; i++) {
+            dst[i] = d * (float)((p[2 + i] & 15) - 8);
+            dst[i + 16] = d * (float)((p[2 + i] >> 4) - 8);
+        }
+    }
+}
+
+/* d = (the value of largest magnitude, with its sign) / -8, so that it becomes exactly -8; others rounded by truncating x/d + 8.5. */
+static void pack_q4_0(void *dst, const float *src, size_t n)
+{
+    uint8_t *p = dst;
+    for (size_t b = 0; b < n / 32; b++, p += 18, src += 32) {
+        float top = 0, at = 0;
+        for (int i = 0; i < 32; i++) if (fabsf(src[i]) > top) { top = fabsf(src[i]); at = src[i]; }
+        float d = at / -8.0f, inv = d != 0 ? 1.0f / d : 0;
+        u16_put(p, wt_float_to_half(d));
+        for (int i = 0; i < 16; i++) {
+            int lo = (int)(src[i] * inv + 8.5f), hi = (int)(src[i + 16] * inv + 8.5f);
+            p[2 + i] = (uint8_t)((lo < 15 ? lo : 15) | (hi < 15 ? hi : 15) << 4);
+        }
+    }
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------------ */
+
+static const wt_type_info info[WT_N_TYPE] = {
+    [WT_F32] = { "F32", 1, 4, unpack_f32, pack_f32 },
+    [WT_F16] = { "F16", 1, 2, unpack_f16, pack_f16 },
+    [WT_Q4_0] = { "Q4_0", 32, 18, unpack_q4_0, pack_q4_0 },
+    [WT_Q4_1] = { "Q4_1", 32, 20, NULL, NULL },
+    [WT_Q5_0] = { "Q5_0", 32, 22, NULL, NULL },
+    [WT_Q5_1] = { "Q5_1", 32, 24, NULL, NULL },
+    [WT_Q8_0] = { "Q8_0", 32, 34, unpack_q8_0, pack_q8_0 },
+    [9] = { "Q8_1", 32, 36, NULL, NULL },
+    [WT_Q2_K] = { "Q2_K", 256, 84, NULL, NULL },
+    [WT_Q3_K] = { "Q3_K", 256, 110, NULL, NULL },
+    [WT_Q4_K] = { "Q4_K", 256, 144, NULL, NULL },
+    [WT_Q5_K] = { "Q5_K", 256, 176, NULL, NULL },
+    [WT_Q6_K] = { "Q6_K", 256, 210, NULL, NULL },
+    [15] = { "Q8_K", 256, 292, NULL, NULL },
+    [16] = { "IQ2_XXS", 256, 66, NULL, NULL },
+    [17] = { "IQ2_XS", 256, 74, NULL, NULL },
+    [18] = { "IQ3_XXS", 256, 98, NULL, NULL },
+    [19] = { "IQ1_S", 256, 50, NULL, NULL },
+    [WT_IQ4_NL] = { "IQ4_NL", 32, 18, NULL, NULL },
+    [21] = { "IQ3_S", 256, 110, NULL, NULL },
+    [22] = { "IQ2_S", 256, 82, NULL, NULL },
+    [WT_IQ4_XS] = { "IQ4_XS", 256, 136, NULL, NULL },
+    [WT_I8] = { "I8", 1, 1, NULL, NULL },
+    [WT_I16] = { "I16", 1, 2, NULL, NULL },
+    [WT_I32] = { "I32", 1, 4, NULL, NULL },
+    [WT_I64] = { "I64", 1, 8, NULL, NULL },
+    [WT_F64] = { "F64", 1, 8, NULL, NULL },
+    [29] = { "IQ1_M", 256, 56, NULL, NULL },
+    [WT_BF16] = { "BF16", 1, 2, unpack_bf16, pack_bf16 },
+    [34] = { "TQ1_0", 256, 54, NULL, NULL },
+    [35] = { "TQ2_0", 256, 66, NULL, NULL },
+    [WT_MXFP4] = { "MXFP4", 32, 17, NULL, NULL },
+    [40] = { "NVFP4", 64, 36, NULL, NULL },
+    [41] = { "Q1_0", 128, 18, NULL, NULL },
+    [42] = { "Q2_0", 64, 18, NULL, NULL },
+};
+
+const wt_type_info *wt_type_get(uint32_t type)
+{
+    static const wt_type_info unknown = { .name = "?" };
+    return type < WT_N_TYPE && info[type].name ? info + type : &unknown;
+}
+
+bool wt_row_bytes(uint32_t type, uint64_t n, size_t *bytes)
+{
+    const wt_type_info *t = wt_type_get(type);
+    return t->block && n % t->block == 0 && !wt_mul_over(n / t->block, t->bytes, bytes);
+}

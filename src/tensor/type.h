@@ -1,0 +1,29 @@
+/* Element and block types of GGUF, and plain-C conversion between them and float. A row is always whole blocks. */
+#ifndef WT_TENSOR_TYPE_H
+#define WT_TENSOR_TYPE_H
+
+#include "base/status.h"
+
+/* Numbers as in GGUF files. */
+typedef enum wt_type {
+    WT_F32 = 0, WT_F16 = 1, WT_Q4_0 = 2, WT_Q4_1 = 3, WT_Q5_0 = 6, WT_Q5_1 = 7, WT_Q8_0 = 8, WT_Q2_K = 10, WT_Q3_K = 11,
+    WT_Q4_K = 12, WT_Q5_K = 13, WT_Q6_K = 14, WT_IQ4_NL = 20, WT_IQ4_XS = 23, WT_I8 = 24, WT_I16 = 25, WT_I32 = 26,
+    WT_I64 = 27, WT_F64 = 28, WT_BF16 = 30, WT_MXFP4 = 39, WT_N_TYPE = 48
+} wt_type;
+
+typedef struct wt_type_info {
+    const char *name;                     /* "Q8_0" */
+    uint32_t block, bytes;                /* values and bytes of one block; block 0: unknown type */
+    void (*unpack)(float *dst, const void *src, size_t n);   /* n values, whole blocks; NULL: sizes known, cannot be read */
+    void (*pack)(void *dst, const float *src, size_t n);     /* NULL: cannot be written */
+} wt_type_info;
+
+const wt_type_info *wt_type_get(uint32_t type);              /* never NULL: unknown types have block 0 and name "?" */
+bool wt_row_bytes(uint32_t type, uint64_t n, size_t *bytes); /* false: unknown type, part of a block, or overflow */
+
+float wt_half_to_float(uint16_t h);
+uint16_t wt_float_to_half(float f);      /* round to nearest even; overflow gives infinity */
+static inline float wt_bf16_to_float(uint16_t h) { union { uint32_t u; float f; } v = { (uint32_t)h << 16 }; return v.f; }
+uint16_t wt_float_to_bf16(float f);      /* round to nearest even; NaN stays NaN */
+
+#endif

@@ -1,0 +1,112 @@
+/* synth_number.c: the domains "arithmetic" and "units". */
+#include "train/synth_domain.h"
+
+#include <string.h>
+
+/* ---- arithmetic: "Compute 47 + 25 =" -> " 72" ------------------------------------------------------------------------
+ * Two numbers below 100, or a number below 100 and two digits. No result is negative. */
+
+static void arithmetic_ask(wt_rng *rng, char *prompt)
+{
+    int a = wt_synth_between(rng, 0, 99), b = wt_synth_between(rng, 0, 99), form = wt_synth_between(rng, 0, 4);
+    if (form <= 1) {
+        wt_synth_put(prompt, "Compute %d + %d =", a, b);
+    } else if (form <= 3) {
+        wt_synth_put(prompt, "Compute %d - %d =", a > b ? a : b, a > b ? b : a);
+    } else {
+        int c = wt_synth_between(rng, 0, 9);
+        b %= 10;
+        wt_synth_put(prompt, "Compute %d + %d %c %d =", a, b, wt_synth_between(rng, 0, 1) && c <= a + b ? '-' : '+', c);
+    }
+}
+
+static bool arithmetic_solve(const char *s, char *answer)
+{
+    int sum, v;
+    if (!wt_synth_skip(&s, "Compute ") || !wt_synth_int(&s, &sum)) return false;
+    while (!wt_synth_skip(&s, " =")) {
+        int sign = wt_synth_skip(&s, " + ") ? 1 : wt_synth_skip(&s, " - ") ? -1 : 0;
+        if (!sign || !wt_synth_int(&s, &v)) return false;
+        sum += sign * v;
+    }
+    wt_synth_put(answer, " %d", sum);
+    return *s == 0;
+}
+
+const wt_synth_domain wt_synth_arithmetic = {
+    .name = "arithmetic", .about = "sums and differences of small numbers",
+    .ask = arithmetic_ask, .solve = arithmetic_solve,
+};
+
+/* ---- units: "Convert 3 m to cm:" -> " 300 cm" ------------------------------------------------------------------------
+ * Down ("3 m" or "3 m 7 cm" to cm) and up ("300 cm to m", "85 min to h and min"). All results are whole. */
+
+static const struct unit { const char *big, *small; int factor; } unit[] = {
+    {"km", "m", 1000}, {"m", "cm", 100}, {"cm", "mm", 10}, {"kg", "g", 1000}, {"l", "ml", 1000},
+    {"h", "min", 60},  {"min", "s", 60}, {"days", "h", 24}, {"weeks", "days", 7}, {"years", "months", 12},
+};
+enum { n_unit = sizeof unit / sizeof *unit };
+
+static void units_ask(wt_rng *rng, char *prompt)
+{
+    const struct unit *u = &unit[wt_synth_between(rng, 0, n_unit - 1)];
+    bool decimal = u->factor % 10 == 0 && u->factor != 60;
+    int big = wt_synth_between(rng, 1, 9);
+    int small = wt_synth_between(rng, 1, (u->factor < 100 ? u->factor : 100) - 1);
+    int form = wt_synth_between(rng, 0, 3);
+    if (decimal && form <= 1) big = wt_synth_between(rng, 1, 99);
+    switch (form) {
+    case 0:
+        wt_synth_put(prompt, "Convert %d %s to %s:", big, u->big, u->small);
+        break;
+    case 1:
+        wt_synth_put(prompt, "Convert %d %s to %s:", big * u->factor, u->small, u->big);
+        break;
+    case 2:
+        wt_synth_put(prompt, "Convert %d %s %d %s to %s:", big, u->big, small, u->small, u->small);
+        break;
+    default:
+        wt_synth_put(prompt, "Convert %d %s to %s and %s:", big * u->factor + small, u->small, u->big, u->small);
+    }
+}
+
+static bool unit_name(const char **s, char *name)
+{
+    return wt_synth_skip(s, " ") && wt_synth_word(s, name, 16);
+}
+
+static const struct unit *unit_pair(const char *big, const char *small)
+{
+    for (int i = 0; i < n_unit; i++)
+        if (!strcmp(unit[i].big, big) && !strcmp(unit[i].small, small)) return &unit[i];
+    return NULL;
+}
+
+static bool units_solve(const char *s, char *answer)
+{
+    int a, b = 0;
+    char ua[16], ub[16] = "", to[16], rest[16];
+    if (!wt_synth_skip(&s, "Convert ") || !wt_synth_int(&s, &a) || !unit_name(&s, ua)) return false;
+    if (!wt_synth_skip(&s, " to")) {
+        if (!wt_synth_skip(&s, " ") || !wt_synth_int(&s, &b) || !unit_name(&s, ub) || !wt_synth_skip(&s, " to")) return false;
+    }
+    if (!unit_name(&s, to)) return false;
+    bool split = wt_synth_skip(&s, " and") && unit_name(&s, rest);
+    if (strcmp(s, ":") != 0) return false;
+
+    const struct unit *down = unit_pair(ua, to), *up = unit_pair(to, ua);
+    if (down && !split && (!ub[0] || !strcmp(ub, to)))
+        wt_synth_put(answer, " %d %s", a * down->factor + b, to);
+    else if (up && split && !ub[0] && !strcmp(rest, ua))
+        wt_synth_put(answer, " %d %s %d %s", a / up->factor, to, a % up->factor, rest);
+    else if (up && !split && !ub[0] && a % up->factor == 0)
+        wt_synth_put(answer, " %d %s", a / up->factor, to);
+    else
+        return false;
+    return true;
+}
+
+const wt_synth_domain wt_synth_units = {
+    .name = "units", .about = "conversion of lengths, weights, volumes and times",
+    .ask = units_ask, .solve = units_solve,
+};

@@ -1,0 +1,125 @@
+/* synth_words.c: the domains "sets" and "recall". */
+#include "train/synth_domain.h"
+
+#include <string.h>
+
+/* ---- sets: "Sort d a c:" -> " a c d" ---------------------------------------------------------------------------------
+ * Letters a to p, each at most once in a set. Results are in alphabetical order; an empty one is "nothing". */
+
+enum { n_letter = 16, max_set = 8 };
+
+static void put_set(char *buf, const int *v, int n)
+{
+    for (int i = 0; i < n; i++) wt_synth_put(buf, " %c", 'a' + v[i]);
+}
+
+/* Draws b so that about half of it comes from a: otherwise intersections would be nearly always empty. */
+static void draw_related(wt_rng *rng, const int *a, int n_a, int *b, int n_b)
+{
+    wt_synth_distinct(rng, n_letter, n_b, b);
+    for (int i = 0; i < n_b; i++) {
+        int take = a[wt_synth_between(rng, 0, n_a - 1)];
+        bool used = wt_synth_between(rng, 0, 1);
+        for (int j = 0; j < n_b; j++) used |= b[j] == take;
+        if (!used) b[i] = take;
+    }
+}
+
+static void sets_ask(wt_rng *rng, char *prompt)
+{
+    static const char *const one[] = {"Sort", "First of", "Last of"}, *const two[] = {"Union of", "Common to", "Only in"};
+    int a[max_set], b[max_set], form = wt_synth_between(rng, 0, 9);
+    if (form <= 5) {
+        int n = wt_synth_between(rng, 3, 6);
+        if (form <= 3) form = 0; else form -= 3;   /* four sorts for one each of the others */
+        wt_synth_distinct(rng, n_letter, n, a);
+        wt_synth_put(prompt, "%s", one[form]);
+        put_set(prompt, a, n);
+    } else {
+        int n_a = wt_synth_between(rng, 2, 4), n_b = wt_synth_between(rng, 2, 4);
+        wt_synth_distinct(rng, n_letter, n_a, a);
+        draw_related(rng, a, n_a, b, n_b);
+        wt_synth_put(prompt, "%s", two[(form - 6) % 3]);
+        put_set(prompt, a, n_a);
+        wt_synth_put(prompt, "%s", (form - 6) % 3 == 2 ? " not" : " and");
+        put_set(prompt, b, n_b);
+    }
+    wt_synth_put(prompt, ":");
+}
+
+/* Reads " a c d" into a bit set; stops at anything else. */
+static uint32_t read_set(const char **s)
+{
+    uint32_t set = 0;
+    while ((*s)[0] == ' ' && (*s)[1] >= 'a' && (*s)[1] < 'a' + n_letter && !((*s)[2] >= 'a' && (*s)[2] <= 'z')) {
+        set |= 1u << ((*s)[1] - 'a');
+        *s += 2;
+    }
+    return set;
+}
+
+static bool sets_solve(const char *s, char *answer)
+{
+    enum { SORT, FIRST, LAST, UNION, COMMON, ONLY };
+    int form = wt_synth_skip(&s, "Sort") ? SORT : wt_synth_skip(&s, "First of") ? FIRST : wt_synth_skip(&s, "Last of") ? LAST
+             : wt_synth_skip(&s, "Union of") ? UNION : wt_synth_skip(&s, "Common to") ? COMMON
+             : wt_synth_skip(&s, "Only in") ? ONLY : -1;
+    uint32_t a = read_set(&s), b = 0;
+    if (form < 0 || !a) return false;
+    if (form >= UNION && (!wt_synth_skip(&s, form == ONLY ? " not" : " and") || !(b = read_set(&s)))) return false;
+    if (strcmp(s, ":") != 0) return false;
+
+    uint32_t set = form == UNION ? a | b : form == COMMON ? a & b : form == ONLY ? a & ~b : a;
+    if (form == FIRST) set = a & -a;
+    if (form == LAST) while (set & (set - 1)) set &= set - 1;
+    for (int i = 0; i < n_letter; i++)
+        if (set >> i & 1) wt_synth_put(answer, " %c", 'a' + i);
+    if (!set) wt_synth_put(answer, " nothing");
+    return true;
+}
+
+const wt_synth_domain wt_synth_sets = {
+    .name = "sets", .about = "sorting letters; union, common part and difference of sets",
+    .ask = sets_ask, .solve = sets_solve,
+};
+
+/* ---- recall: "red=7 blue=3 green=5; blue?" -> " 3" -------------------------------------------------------------------
+ * Three to six pairs; asked for a value by its key, or for the key of a value ("3?" -> " blue"). */
+
+static const char *const colour[] = {
+    "red", "blue", "green", "black", "white", "pink", "gold", "grey", "brown", "orange", "purple", "silver", NULL,
+};
+enum { n_colour = 12, max_pair = 6 };
+
+static void recall_ask(wt_rng *rng, char *prompt)
+{
+    int key[max_pair], value[max_pair], n = wt_synth_between(rng, 3, max_pair), i = wt_synth_between(rng, 0, n - 1);
+    wt_synth_distinct(rng, n_colour, n, key);
+    wt_synth_distinct(rng, 60, n, value);
+    for (int j = 0; j < n; j++) wt_synth_put(prompt, "%s%s=%d", j ? " " : "", colour[key[j]], value[j]);
+    if (wt_synth_between(rng, 0, 2)) wt_synth_put(prompt, "; %s?", colour[key[i]]);
+    else wt_synth_put(prompt, "; %d?", value[i]);
+}
+
+static bool recall_solve(const char *s, char *answer)
+{
+    int key[max_pair], value[max_pair], n = 0, k, v;
+    do {
+        if (n == max_pair || !wt_synth_pick(&s, colour, &key[n])) return false;
+        if (!wt_synth_skip(&s, "=") || !wt_synth_int(&s, &value[n++])) return false;
+    } while (wt_synth_skip(&s, " "));
+    if (!wt_synth_skip(&s, "; ")) return false;
+    if (wt_synth_pick(&s, colour, &k)) {
+        for (int i = 0; i < n && !answer[0]; i++)
+            if (key[i] == k) wt_synth_put(answer, " %d", value[i]);
+    } else if (wt_synth_int(&s, &v)) {
+        for (int i = 0; i < n && !answer[0]; i++)
+            if (value[i] == v) wt_synth_put(answer, " %s", colour[key[i]]);
+    }
+    return answer[0] && strcmp(s, "?") == 0;
+}
+
+const wt_synth_domain wt_synth_recall = {
+    .name = "recall", .about = "looking up one of several pairs given before",
+    .ask = recall_ask, .solve = recall_solve,
+};

@@ -1,0 +1,253 @@
+/* test_synth.c: the synthetic corpus and the random numbers below it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "train/synth.h"
+
+static int domain_named(const char *name)
+{
+    for (int d = 0; d < wt_synth_domains(); d++)
+        if (!strcmp(wt_synth_domain_name(d), name)) return d;
+    fail_msg("no domain %s", name);
+    return -1;
+}
+
+static wt_synth_item item(int d, wt_synth_split split, uint64_t seed, uint64_t index)
+{
+    wt_synth_item it;
+    if (!wt_synth_make(d, split, seed, index, &it)) fail_msg("no item %d/%d/%d", d, (int)split, (int)index);
+    return it;
+}
+
+/* ---- random numbers ---------------------------------------------------------------------------------------------- */
+
+/* Seeded by hand with 1, 2, 3, 4; the numbers are those of the authors' xoshiro256starstar.c. */
+static void rng_matches_the_published_generator(void **state)
+{
+    (void)state;
+    wt_rng r = {{1, 2, 3, 4}};
+    static const uint64_t want[] = {11520, 0, 1509978240, 1215971899390074240};
+    for (int i = 0; i < 4; i++) assert_int_equal(wt_rng_u64(&r), want[i]);
+}
+
+static void rng_streams_of_one_seed_differ(void **state)
+{
+    (void)state;
+    wt_rng a, b, c;
+    wt_rng_seed(&a, 1, 0);
+    wt_rng_seed(&b, 1, 1);
+    wt_rng_seed(&c, 2, 0);
+    uint64_t x = wt_rng_u64(&a), y = wt_rng_u64(&b), z = wt_rng_u64(&c);
+    assert_true(x != y && x != z && y != z);
+}
+
+static void rng_below_stays_below_and_is_even(void **state)
+{
+    (void)state;
+    wt_rng r;
+    wt_rng_seed(&r, 7, 0);
+    int count[6] = {0};
+    for (int i = 0; i < 60000; i++) {
+        uint64_t v = wt_rng_below(&r, 6);
+        assert_true(v < 6);
+        count[v]++;
+    }
+    for (int i = 0; i < 6; i++) assert_in_range(count[i], 9500, 10500);   /* five standard deviations are 457 */
+    assert_int_equal(wt_rng_below(&r, 1), 0);
+    assert_int_equal(wt_rng_below(&r, 0), 0);
+}
+
+static void rng_float_is_in_the_unit_interval(void **state)
+{
+    (void)state;
+    wt_rng r;
+    wt_rng_seed(&r, 7, 1);
+    double sum = 0;
+    for (int i = 0; i < 10000; i++) {
+        float f = wt_rng_float(&r);
+        assert_true(f >= 0 && f < 1);
+        sum += (double)f;
+    }
+    assert_true(sum > 4800 && sum < 5200);
+}
+
+/* ---- corpus ------------------------------------------------------------------------------------------------------ */
+
+static void eight_domains_have_names_and_descriptions(void **state)
+{
+    (void)state;
+    assert_int_equal(wt_synth_domains(), 8);
+    for (int d = 0; d < 8; d++) assert_true(*wt_synth_domain_name(d) && *wt_synth_domain_about(d));
+    assert_null(wt_synth_domain_name(-1));
+    assert_null(wt_synth_domain_name(8));
+    assert_null(wt_synth_domain_about(8));
+}
+
+static void same_arguments_give_the_same_item(void **state)
+{
+    (void)state;
+    for (int d = 0; d < wt_synth_domains(); d++) {
+        int same = 0;
+        for (uint64_t i = 0; i < 200; i++) {
+            wt_synth_item a = item(d, WT_SYNTH_TRAIN, 3, i), b = item(d, WT_SYNTH_TRAIN, 3, i), c = item(d, WT_SYNTH_TRAIN, 4, i);
+            assert_string_equal(a.prompt, b.prompt);
+            assert_string_equal(a.answer, b.answer);
+            same += !strcmp(a.prompt, c.prompt);
+        }
+        assert_true(same < 20);   /* another seed gives other items */
+    }
+}
+
+static void splits_share_no_prompt(void **state)
+{
+    (void)state;
+    for (int d = 0; d < wt_synth_domains(); d++)
+        for (int split = WT_SYNTH_TRAIN; split <= WT_SYNTH_DEMOS; split++)
+            for (uint64_t i = 0; i < 1000; i++) {
+                /* The split is a function of the text, so one prompt cannot be in two. */
+                wt_synth_item it = item(d, (wt_synth_split)split, i % 3, i);
+                assert_int_equal(wt_synth_split_of(it.prompt), split);
+            }
+}
+
+static void every_answer_passes_and_every_other_is_refused(void **state)
+{
+    (void)state;
+    for (int d = 0; d < wt_synth_domains(); d++)
+        for (uint64_t i = 0; i < 2000; i++) {
+            wt_synth_item it = item(d, WT_SYNTH_TRAIN, 5, i);
+            char other[WT_SYNTH_MAX + 16];
+            if (!wt_synth_check(d, it.prompt, it.answer)) fail_msg("refused: %s|%s", it.prompt, it.answer);
+            snprintf(other, sizeof other, "  %s \n", it.answer + 1);
+            assert_true(wt_synth_check(d, it.prompt, other));   /* white space around it does not count */
+            snprintf(other, sizeof other, "%s0", it.answer);
+            assert_false(wt_synth_check(d, it.prompt, other));
+            snprintf(other, sizeof other, "%s", it.answer);
+            other[strlen(other) - 1] ^= 1;
+            assert_false(wt_synth_check(d, it.prompt, other));
+            assert_false(wt_synth_check(d, it.prompt, ""));
+        }
+}
+
+static void prompts_end_and_answers_begin_where_tokenizers_cut(void **state)
+{
+    (void)state;
+    for (int d = 0; d < wt_synth_domains(); d++)
+        for (uint64_t i = 0; i < 1000; i++) {
+            wt_synth_item it = item(d, WT_SYNTH_VALID, 1, i);
+            assert_true(it.prompt[strlen(it.prompt) - 1] != ' ');
+            assert_true(it.answer[0] == ' ' && it.answer[1] > ' ');
+            assert_true(strlen(it.prompt) < 120 && strlen(it.answer) < 60);
+        }
+}
+
+/* Worked out by hand. */
+static void answers_are_right(void **state)
+{
+    (void)state;
+    static const struct { const char *domain, *prompt, *answer; } want[] = {
+        {"arithmetic", "Compute 47 + 25 =", " 72"},
+        {"arithmetic", "Compute 40 - 40 =", " 0"},
+        {"arithmetic", "Compute 12 + 5 - 9 =", " 8"},
+        {"units", "Convert 3 m to cm:", " 300 cm"},
+        {"units", "Convert 7000 g to kg:", " 7 kg"},
+        {"units", "Convert 2 h 5 min to min:", " 125 min"},
+        {"units", "Convert 135 min to h and min:", " 2 h 15 min"},
+        {"units", "Convert 17 days to weeks and days:", " 2 weeks 3 days"},
+        {"sets", "Sort d a p c:", " a c d p"},
+        {"sets", "First of d b c:", " b"},
+        {"sets", "Last of d b c:", " d"},
+        {"sets", "Union of c a and b c:", " a b c"},
+        {"sets", "Common to c a and b c:", " c"},
+        {"sets", "Common to a b and c d:", " nothing"},
+        {"sets", "Only in c a not b c:", " a"},
+        {"dates", "The day 5 days after 28 March is", " 2 April"},
+        {"dates", "The day 2 days after 27 February is", " 1 March"},
+        {"dates", "The day 3 days before 2 January is", " 30 December"},
+        {"dates", "If 3 May is a Monday, 8 May is a", " Saturday"},
+        {"dates", "If 8 May is a Monday, 1 May is a", " Monday"},
+        {"recall", "red=7 blue=3 green=15; blue?", " 3"},
+        {"recall", "red=7 blue=3 green=15; 15?", " green"},
+        {"grammar", "In Velic, \"the red bird saw two dogs\" is", " na vim tiri rud kano du"},
+        {"grammar", "In Velic, \"two old fish help the small child\" is", " hap suli vet du lapi pik"},
+        {"json", "{\"cat\": 3, \"dog\": 7} get dog ->", " 7"},
+        {"json", "{\"cat\": 3, \"dog\": 7} drop cat ->", " {\"dog\": 7}"},
+        {"json", "{\"cat\": 3, \"dog\": 7} set cat 40 ->", " {\"cat\": 40, \"dog\": 7}"},
+        {"json", "{\"cat\": 3, \"dog\": 7} rename dog to sun ->", " {\"cat\": 3, \"sun\": 7}"},
+        {"json", "{\"cat\": 3, \"dog\": 7} swap ->", " {\"cat\": 7, \"dog\": 3}"},
+        {"json", "{\"cat\": 3, \"dog\": 7, \"egg\": 1} keys ->", " [\"cat\", \"dog\", \"egg\"]"},
+        {"code", "x = 3; y = x + 4; print(y) #", " 7"},
+        {"code", "x = 9; y = x - 4; z = x + 1; print(z) #", " 10"},
+        {"code", "print(max([4, 9, 2])) #", " 9"},
+        {"code", "print(sum([4, 9, 2])) #", " 15"},
+        {"code", "print(len([4, 9, 2, 2])) #", " 4"},
+        {"code", "print(sorted([4, 9, 2])) #", " [2, 4, 9]"},
+        {"code", "print([4, 9, 2][1]) #", " 9"},
+        {"code", "print([4, 9, 2][::-1]) #", " [2, 9, 4]"},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        char got[WT_SYNTH_MAX];
+        if (!wt_synth_solve(domain_named(want[i].domain), want[i].prompt, got)) fail_msg("no answer: %s", want[i].prompt);
+        assert_string_equal(got, want[i].answer);
+    }
+}
+
+static void foreign_prompts_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", " ", "Compute", "Compute 1 +", "Compute 99999999 + 1 =", "Convert 3 m to kg:", "Convert 7 g to kg:", "Sort:",
+        "Sort a z:", "The day 5 days after 31 April is", "If 3 May is a Moonday, 8 May is a", "red=7; blue?", "red=7 blue?",
+        "In Velic, \"the red birds saw\" is", "{\"cat\": 3} get dog ->", "{\"cat\": 3", "print(x) #", "x = y + 1; print(x) #",
+        "print(max(3)) #", "print([1, 2][7]) #",
+    };
+    char got[WT_SYNTH_MAX];
+    for (int d = 0; d < wt_synth_domains(); d++)
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+            if (wt_synth_solve(d, bad[i], got)) fail_msg("%s: answered \"%s\" with \"%s\"", wt_synth_domain_name(d), bad[i], got);
+    assert_false(wt_synth_solve(-1, "Compute 1 + 1 =", got));
+    wt_synth_item it;
+    assert_false(wt_synth_make(8, WT_SYNTH_TRAIN, 1, 0, &it));
+    assert_false(wt_synth_make(0, (wt_synth_split)4, 1, 0, &it));
+}
+
+/* The shipped model was trained on this corpus: a change here makes its documentation wrong. */
+static void first_items_of_seed_one_stay_what_they_were(void **state)
+{
+    (void)state;
+    static const char *const want[] = {
+        "Compute 94 - 50 =", "Convert 82 kg to g:", "Sort a n h b m:", "The day 8 days before 23 November is",
+        "orange=13 gold=47 grey=59 pink=7 black=49 blue=46; black?", "In Velic, \"two small kings saw two big bears\" is",
+        "{\"egg\": 84, \"hat\": 59} set egg 19 ->", "print(len([8, 6, 6, 9])) #",
+    };
+    for (int d = 0; d < wt_synth_domains(); d++) {
+        wt_synth_item it = item(d, WT_SYNTH_TRAIN, 1, 0);
+        assert_string_equal(it.prompt, want[d]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest test[] = {
+        cmocka_unit_test(rng_matches_the_published_generator),
+        cmocka_unit_test(rng_streams_of_one_seed_differ),
+        cmocka_unit_test(rng_below_stays_below_and_is_even),
+        cmocka_unit_test(rng_float_is_in_the_unit_interval),
+        cmocka_unit_test(eight_domains_have_names_and_descriptions),
+        cmocka_unit_test(same_arguments_give_the_same_item),
+        cmocka_unit_test(splits_share_no_prompt),
+        cmocka_unit_test(every_answer_passes_and_every_other_is_refused),
+        cmocka_unit_test(prompts_end_and_answers_begin_where_tokenizers_cut),
+        cmocka_unit_test(answers_are_right),
+        cmocka_unit_test(foreign_prompts_are_refused),
+        cmocka_unit_test(first_items_of_seed_one_stay_what_they_were),
+    };
+    return cmocka_run_group_tests(test, NULL, NULL);
+}
