@@ -35,7 +35,9 @@ wt_ctx *witan_ctx_new(const witan_config *config)
 
 void witan_ctx_free(wt_ctx *cx)
 {
-    if (cx) cx->mem.free(cx->mem.user, cx);
+    if (!cx) return;
+    wt_pool_free(cx);
+    cx->mem.free(cx->mem.user, cx);
 }
 
 void witan_set_threads(wt_ctx *cx, int32_t n)

@@ -12,6 +12,7 @@ struct witan_ctx {
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
     int32_t threads;
+    struct wt_pool *pool;      /* worker threads, made when first needed (thread.c) */
     char tier[16];             /* asked for; "" = best */
     atomic_bool canceled;
     wt_status code;

@@ -58,7 +58,8 @@ wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_kv_view *kv, c
     float *score = wt_take_n(r->a, (size_t)r->cx->threads * (size_t)group * (size_t)n_pos, sizeof *score);
     if (!score) return WITAN_ENOMEM;
     job j = { r, q->f32, (*y)->f32, score, kv, seq, pos, n_head_kv, group, d_head, n_pos };
-    wt_parallel(r->cx, (size_t)n_tok * (size_t)n_head_kv, 1, tasks, &j);
+    size_t work = (size_t)n_pos * (size_t)d_head * (size_t)group;   /* of one task, at most */
+    wt_parallel(r->cx, (size_t)n_tok * (size_t)n_head_kv, 65536 / (work + 1) + 1, tasks, &j);
     wt_rewind(r->a, m);
     return WITAN_OK;
 }

@@ -152,10 +152,11 @@ static wt_status tap(wt_run *r, const job *j, const wt_tensor *x, const float **
 static wt_status compute(wt_run *r, job *j, size_t n_up, size_t n_down)
 {
     WT_TRY(buffers(j, r));
-    wt_parallel(r->cx, (size_t)j->rt->n_pair, 16, gather, j);
-    wt_parallel(r->cx, n_up, 1, gate_up, j);
-    wt_parallel(r->cx, n_down, 1, down, j);
-    wt_parallel(r->cx, (size_t)j->rt->n_tok, 4, combine, j);
+    size_t share = (size_t)j->rt->n_pair / j->n_grp + 1;     /* tokens of a usual expert */
+    wt_parallel(r->cx, (size_t)j->rt->n_pair, 65536 / j->d + 1, gather, j);
+    wt_parallel(r->cx, n_up, wt_block_grain(j->d * 2, share), gate_up, j);
+    wt_parallel(r->cx, n_down, wt_block_grain(j->ff, share), down, j);
+    wt_parallel(r->cx, (size_t)j->rt->n_tok, 16384 / j->d + 1, combine, j);
     return WITAN_OK;
 }
 

@@ -40,7 +40,7 @@ wt_status wt_op_linear(wt_run *r, const wt_tensor *x, const wt_tensor *w, wt_ten
     float *scratch = wt_take_n(r->a, (size_t)r->cx->threads * WT_ROW_BLOCK * (size_t)n_in, sizeof *scratch);
     if (!scratch) return WITAN_ENOMEM;
     job j = { r->k, x, w, (*y)->f32, scratch, n_out };
-    wt_parallel(r->cx, (size_t)((n_out + WT_ROW_BLOCK - 1) / WT_ROW_BLOCK), 1, blocks, &j);
+    wt_parallel(r->cx, (size_t)((n_out + WT_ROW_BLOCK - 1) / WT_ROW_BLOCK), wt_block_grain((size_t)n_in, (size_t)n_tok), blocks, &j);
     wt_rewind(r->a, m);
     return WITAN_OK;
 }

@@ -153,14 +153,15 @@ class Sampler:
                 row[1:] = np.resize(token[:n], room)
                 w[n + 2:] = 1
             else:
-                gap = int(self.rng.integers(0, 3))                      # tokens between key and values, as in `cat": 3`
-                size = 3 + gap
-                n = room // (2 * size)
-                key, value, told, asked = token[:n], token[n:3 * n].reshape(n, 2), token[3 * n:][:gap], token[3 * n + gap:][:gap]
-                put = lambda order, fill: np.concatenate([[key[i], *fill, *value[i]] for i in order])
-                row[1:1 + n * size] = put(range(n), told)
-                row[1 + n * size:1 + 2 * n * size] = put(self.rng.permutation(n), asked)
-                w[1 + n * size:1 + 2 * n * size] = np.tile([0] * (1 + gap) + [1, 1], n)
+                # Other tokens stand between key and values, and other ones when asked: `cat": 3`, `get cat -> 3`.
+                told, asked = (self.rng.integers(1, VOCAB, self.rng.integers(0, 4)) for _ in range(2))
+                n = room // (6 + len(told) + len(asked))
+                key, value = token[:n], token[n:3 * n].reshape(n, 2)
+                pairs = [(i, told) for i in range(n)] + [(i, asked) for i in self.rng.permutation(n)]
+                line = np.concatenate([[key[i], *fill, *value[i]] for i, fill in pairs])
+                row[1:1 + len(line)] = line
+                start = 1 + n * (3 + len(told))
+                w[start:1 + len(line)] = np.tile([0] * (1 + len(asked)) + [1, 1], n)
             ids[r], weight[r], domain[r] = torch.from_numpy(row), torch.from_numpy(w), -1
 
 
