@@ -196,6 +196,7 @@ WITAN_API witan_status witan_inspect(witan_ctx *cx, const char *path, char **jso
 /* ---- text --------------------------------------------------------------------------------------------------------- */
 
 enum { WITAN_TOK_BOS = 1,         /* put the begin token first if the model wants one */
+       WITAN_TOK_BEGIN = 4,       /* put it first if there is one at all: how perplexity is defined here */
        WITAN_TOK_SPECIAL = 2 };   /* read special tokens such as <|endoftext|> in the text as their ids */
 
 /* Text to ids. *ids is handed over (free with witan_free), *n may be 0. Any bytes are legal input. */

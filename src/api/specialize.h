@@ -37,7 +37,7 @@ typedef struct wt_specialize {
     wt_docs demos;                   /* of the chosen domain or domains, labelled */
     char *chosen;                    /* "arithmetic", "arithmetic, dates" */
     size_t n_chosen;                 /* how many domains */
-    bool one_domain;                 /* quality is measured on lines without domains: all of them count as chosen */
+    bool no_domains;                 /* evaluation lines name no domain: all of them count as chosen */
     wt_measured on;
     size_t n_calib, n_held;          /* demonstrations used for choosing; held out */
     char *calib, *held;              /* files to profile and to measure on */
@@ -75,10 +75,16 @@ double wt_drop_at_least(const wt_bar *before, const wt_bar *after);
 wt_status wt_specialize_page(wt_specialize *s, char **html, size_t *n);
 void wt_specialize_heat(wt_specialize *s, wt_report *r, wt_status *st);
 
-/* Progress of a part of the work under another name: while installed, what the callee reports counts as part `part` of
- * `parts` of `phase`. */
-typedef struct wt_relay { wt_ctx *cx; witan_progress_fn fn; void *user; const char *phase; int32_t part, parts; double most; } wt_relay;
-void wt_relay_begin(wt_relay *r, wt_ctx *cx, const char *phase, int32_t parts);
+/* Progress of borrowed work under our own name. Between begin and end, what callees report is passed on as `part + its share`
+ * of `parts` `unit`s of `phase`; a callee goes through `steps` phases of its own. Set part (and step = 0, last = NULL) before
+ * each call. */
+typedef struct wt_relay {
+    wt_ctx *cx; witan_progress_fn fn; void *user;
+    const char *phase, *unit, *last;
+    int32_t part, parts, step, steps;
+} wt_relay;
+void wt_relay_begin(wt_relay *r, wt_ctx *cx, const char *phase, const char *unit, int32_t parts, int32_t steps);
+void wt_relay_part(wt_relay *r, int32_t part);
 void wt_relay_end(wt_relay *r);
 
 #endif

@@ -96,7 +96,7 @@ bool wt_specialize_is_chosen(const wt_specialize *s, const char *domain)
 {
     for (size_t i = 0; i < s->demos.n; i++)
         if (!strcmp(s->demos.doc[i].domain, domain)) return true;
-    return s->one_domain && strcmp(domain, "all");
+    return false;
 }
 
 static bool held_out(const wt_specialize *s, size_t i) { return s->on == WT_ON_HELD_OUT && i % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1; }
@@ -156,10 +156,10 @@ static wt_status look_at_eval(wt_specialize *s)
         return wt_fail(s->cx, WT_EARG, "%s: evaluation lines are read several times: expected a file, not a pipe", s->o->eval);
     WT_TRY(wt_docs_read(s->cx, s->o->eval, false, NULL, 0, 0, &d));
     s->ask = true;
-    s->one_domain = true;
+    s->no_domains = true;
     for (size_t i = 0; i < d.n; i++) {
         s->ask &= d.doc[i].prompt && d.doc[i].answer;
-        s->one_domain &= !d.doc[i].domain;
+        s->no_domains &= !d.doc[i].domain;
     }
     memcpy(s->eval_digest, d.digest, sizeof s->eval_digest);
     wt_docs_free(&d);

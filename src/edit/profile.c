@@ -14,7 +14,7 @@ static wt_status document(pass *p, const wt_doc *doc, int64_t *n_tok)
     int32_t *ids;
     size_t n;
     witan_token tok[PIECE];
-    WT_TRY(wt_vocab_encode(p->cx, p->m->vocab, doc->text, doc->n_text, WITAN_TOK_BOS, &ids, &n));
+    WT_TRY(wt_vocab_encode(p->cx, p->m->vocab, doc->text, doc->n_text, WITAN_TOK_BEGIN, &ids, &n));
     if (n > (size_t)p->n_ctx) n = (size_t)p->n_ctx;
     wt_status st = WITAN_OK;
     witan_seq_clear(p->s, 0);

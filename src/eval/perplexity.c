@@ -70,7 +70,7 @@ static wt_status tokenize(pass *p, const wt_docs *docs, int32_t n_ctx, size_t *l
         text *t = p->t + p->n_text;
         const wt_doc *d = docs->doc + p->n_text;
         t->domain = d->domain;
-        WT_TRY(wt_vocab_encode(p->cx, p->m->vocab, d->text, d->n_text, WITAN_TOK_BOS, &t->ids, &t->n));
+        WT_TRY(wt_vocab_encode(p->cx, p->m->vocab, d->text, d->n_text, WITAN_TOK_BEGIN, &t->ids, &t->n));
         if (t->n > (size_t)n_ctx) { t->n = (size_t)n_ctx; cut++; }
         if (t->n > *longest) *longest = t->n;
     }

@@ -21,9 +21,28 @@ static void hide(wt_tensor *t, const wt_mask_layer *l)
 
 static float sqrt_softplus(float z) { return sqrtf(z > 20 ? z : log1pf(expf(z))); }
 
-static wt_status activate(wt_run *r, wt_activation act, const wt_tensor *logit, wt_tensor **prob)
+/* Softmax over the experts that stay, exactly as a file without the others computes it: their logits are moved together first, because
+ * the order of the sum decides its last bit. */
+static wt_status softmax_of_kept(wt_run *r, const wt_tensor *logit, const wt_mask_layer *l, wt_tensor **prob)
 {
-    if (act == WT_ACT_SOFTMAX) return wt_op_softmax(r, logit, prob);
+    size_t n_exp = (size_t)logit->shape[1];
+    float *kept = wt_take_n(r->a, n_exp, sizeof *kept);
+    if (!kept) return WITAN_ENOMEM;
+    WT_TRY(wt_tensor_new(r->a, 2, logit->shape, prob));
+    for (size_t i = 0; i < logit->n; i += n_exp) {
+        size_t n = 0;
+        for (size_t e = 0; e < n_exp; e++) if (l->keep[e]) kept[n++] = logit->f32[i + e];
+        r->k->softmax(kept, kept, n);
+        n = 0;
+        for (size_t e = 0; e < n_exp; e++) (*prob)->f32[i + e] = l->keep[e] ? kept[n++] : 0;
+    }
+    return WITAN_OK;
+}
+
+/* worn: router rows of masked experts count as deleted; NULL: none. */
+static wt_status activate(wt_run *r, wt_activation act, const wt_tensor *logit, const wt_mask_layer *worn, wt_tensor **prob)
+{
+    if (act == WT_ACT_SOFTMAX) return worn ? softmax_of_kept(r, logit, worn, prob) : wt_op_softmax(r, logit, prob);
     WT_TRY(wt_tensor_new(r->a, 2, logit->shape, prob));
     float *p = (*prob)->f32;
     for (size_t i = 0; i < logit->n; i++) {
@@ -82,8 +101,7 @@ wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x,
     const wt_mask_layer *worn = mask_of(mask, r->layer);
     wt_tensor *logit, *prob, *score;
     WT_TRY(wt_op_linear(r, x, w_router, &logit));
-    if (worn && mask->gate == WITAN_GATE_RENORM) hide(logit, worn);
-    WT_TRY(activate(r, spec->activation, logit, &prob));
+    WT_TRY(activate(r, spec->activation, logit, worn && mask->gate == WITAN_GATE_RENORM ? worn : NULL, &prob));
     WT_TRY(selection_score(r, prob, bias, worn, &score));
 
     int32_t allowed = worn ? worn->n_keep : n_exp;

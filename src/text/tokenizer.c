@@ -41,7 +41,8 @@ static wt_status plain(job *j, const char *s, size_t n)
 static wt_status encode(job *j, const char *text, size_t n, int flags)
 {
     size_t from = 0, len;
-    if ((flags & WITAN_TOK_BOS) && j->v->add_bos) WT_TRY(push(j, j->v->bos));
+    bool begin = (flags & WITAN_TOK_BOS && j->v->add_bos) || (flags & WITAN_TOK_BEGIN && j->v->bos >= 0);
+    if (begin) WT_TRY(push(j, j->v->bos));
     for (size_t at = 0; (flags & WITAN_TOK_SPECIAL) && at < n;) {
         int32_t id = special_at(j->v, text + at, n - at, &len);
         if (id < 0) { at++; continue; }

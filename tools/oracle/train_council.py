@@ -142,13 +142,13 @@ class Sampler:
 
     def practise(self, ids, weight, domain, n_row):
         """Replaces the first rows by looking things up among random tokens: pairs of a key and two values, then the same
-        pairs in another order, with the values to be predicted. Half of these rows just repeat a random sequence; its
+        pairs in another order, with the values to be predicted. Every fourth row just repeats a random sequence; its
         length varies, or attention by distance would do and nothing would be looked up."""
         for r in range(n_row):
             room = ids.shape[1] - 1
             token = self.rng.permutation(np.arange(1, VOCAB))
             row, w = np.zeros(room + 1, np.int64), np.zeros(room + 1, np.float32)
-            if r % 2:
+            if r % 4 == 3:
                 n = int(self.rng.integers(6, room // 2))
                 row[1:] = np.resize(token[:n], room)
                 w[n + 2:] = 1
@@ -156,7 +156,7 @@ class Sampler:
                 # Other tokens stand between key and values, and other ones when asked: `cat": 3`, `get cat -> 3`.
                 told, asked = (self.rng.integers(1, VOCAB, self.rng.integers(0, 4)) for _ in range(2))
                 n = room // (6 + len(told) + len(asked))
-                key, value = token[:n], token[n:3 * n].reshape(n, 2)
+                key, value = token[:n], self.rng.choice(token[-10:], (n, 2))    # ten values: as ambiguous as digits
                 pairs = [(i, told) for i in range(n)] + [(i, asked) for i in self.rng.permutation(n)]
                 line = np.concatenate([[key[i], *fill, *value[i]] for i, fill in pairs])
                 row[1:1 + len(line)] = line
@@ -356,8 +356,8 @@ def train(o):
         length = CONTEXT if step % 4 == 3 else 64
         ids, weight, domain = sampler.rows(o.batch // length, length)
         # Looking up is a skill that most domains need and none teaches densely: it is practised first.
-        share = 0.5 if done < o.practice else 0.15 if done < 0.7 else 0
-        if length < CONTEXT and o.practice: sampler.practise(ids, weight, domain, int(share * len(ids)))
+        share = o.practice if done < 0.25 else o.practice / 3 if done < 0.7 else 0
+        if length < CONTEXT: sampler.practise(ids, weight, domain, int(share * len(ids)))
         loss = RouterLoss(domain[:, :-1].reshape(-1), o.target)
         kept = random_kept(rng) if rng.random() < o.drop else None
         logit = model(ids[:, :-1], kept, loss, alone=length < CONTEXT)
@@ -565,7 +565,7 @@ def main():
     ap.add_argument("--balance-weight", type=float, default=0.01)
     ap.add_argument("--z-weight", type=float, default=0.0005)
     ap.add_argument("--drop", type=float, default=0.1, help="share of steps with a few experts missing")
-    ap.add_argument("--practice", type=float, default=0.15, help="share of the run in which half the rows practise looking up")
+    ap.add_argument("--practice", type=float, default=0.5, help="share of the short rows that practise looking up, in the first quarter")
     ap.add_argument("--resume", help="start from the weights of this checkpoint")
     ap.add_argument("--every", type=int, default=400, help="steps between validations")
     ap.add_argument("--valid", type=int, default=100, help="validation items per domain")
