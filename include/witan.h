@@ -206,6 +206,8 @@ WITAN_API witan_status witan_tokenize(witan_ctx *cx, const witan_model *m, const
  * Errors: WITAN_EARG for an id outside [0, n_vocab). */
 WITAN_API witan_status witan_detokenize(witan_ctx *cx, const witan_model *m, const int32_t *ids, size_t n, bool skip_special,
                                         char **text, size_t *len);
+/* Where the first byte stands that is not valid UTF-8; n if there is none. */
+WITAN_API size_t witan_utf8_check(const char *text, size_t n);
 /* A tokenizer alone: opens any GGUF that holds a vocabulary, even without tensors. Only witan_tokenize,
  * witan_detokenize, witan_model_get_info (n_vocab, bos, eos) and witan_model_free accept it. */
 WITAN_API witan_status witan_vocab_open(witan_ctx *cx, const char *path, witan_model **out);

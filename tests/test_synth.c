@@ -160,14 +160,13 @@ static void answers_are_right(void **state)
         {"units", "Convert 7000 g to kg:", " 7 kg"},
         {"units", "Convert 2 h 5 min to min:", " 125 min"},
         {"units", "Convert 135 min to h and min:", " 2 h 15 min"},
-        {"units", "Convert 17 days to weeks and days:", " 2 weeks 3 days"},
+        {"units", "Convert 12007 kg to t and kg:", " 12 t 7 kg"},
         {"sets", "Sort d a p c:", " a c d p"},
         {"sets", "First of d b c:", " b"},
         {"sets", "Last of d b c:", " d"},
         {"sets", "Union of c a and b c:", " a b c"},
         {"sets", "Common to c a and b c:", " c"},
         {"sets", "Common to a b and c d:", " nothing"},
-        {"sets", "Only in c a not b c:", " a"},
         {"dates", "The day 5 days after 28 March is", " 2 April"},
         {"dates", "The day 2 days after 27 February is", " 1 March"},
         {"dates", "The day 3 days before 2 January is", " 30 December"},
@@ -223,9 +222,14 @@ static void first_items_of_seed_one_stay_what_they_were(void **state)
 {
     (void)state;
     static const char *const want[] = {
-        "Compute 94 - 50 =", "Convert 82 kg to g:", "Sort a n h b m:", "The day 8 days before 23 November is",
-        "orange=13 gold=47 grey=59 pink=7 black=49 blue=46; black?", "In Velic, \"two small kings saw two big bears\" is",
-        "{\"egg\": 84, \"hat\": 59} set egg 19 ->", "print(len([8, 6, 6, 9])) #",
+        "Compute 94 - 0 =",
+        "Convert 69000 g to kg:",
+        "Common to n h and n a:",
+        "The day 5 days before 27 January is",
+        "orange=1 gold=5 grey=3 pink=7; orange?",
+        "In Velic, \"two small kings saw two big bears\" is",
+        "{\"tea\": 6, \"cup\": 6} swap ->",
+        "print(len([8, 6, 6, 9])) #",
     };
     for (int d = 0; d < wt_synth_domains(); d++) {
         wt_synth_item it = item(d, WT_SYNTH_TRAIN, 1, 0);

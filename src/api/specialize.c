@@ -69,26 +69,31 @@ static void sizes(wt_specialize *s)
 
 /* ---- final names ------------------------------------------------------------------------------------------------------ */
 
-static wt_status sync_folder(wt_ctx *cx, const char *path)
+/* So that the name survives a power cut. A folder that may be written but not read, or a file system that refuses, is no error:
+ * the content is safe already. */
+static void sync_folder(wt_ctx *cx, const char *folder)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? wt_strndup(cx, path, slash == path ? 1 : (size_t)(slash - path)) : wt_strdup(cx, ".");
-    if (!folder) return WT_ENOMEM;
     int fd = cx->io.open(cx->io.user, folder, O_RDONLY | O_DIRECTORY, 0);
-    wt_free(cx, folder);
-    if (fd < 0) return WITAN_OK;                  /* a folder we may write but not read: the name stands */
-    cx->io.fsync(cx->io.user, fd);                /* some file systems refuse this; the file itself is safe */
+    if (fd < 0) return;
+    cx->io.fsync(cx->io.user, fd);
     cx->io.close(cx->io.user, fd);
-    return WITAN_OK;
 }
 
 static wt_status name_model(wt_specialize *s)
 {
-    if (s->cx->io.rename(s->cx->io.user, s->staged, s->o->out))
-        return wt_fail(s->cx, WT_EIO, "%s: cannot rename the finished file: %s", s->o->out, strerror(errno));
-    wt_free(s->cx, s->staged);
-    s->staged = NULL;
-    return sync_folder(s->cx, s->o->out);
+    const char *path = s->o->out, *slash = strrchr(path, '/');
+    char *folder = slash ? wt_strndup(s->cx, path, slash == path ? 1 : (size_t)(slash - path)) : wt_strdup(s->cx, ".");
+    if (!folder) return WT_ENOMEM;
+    wt_status st = WITAN_OK;
+    if (s->cx->io.rename(s->cx->io.user, s->staged, path))
+        st = wt_fail(s->cx, WT_EIO, "%s: cannot rename the finished file: %s", path, strerror(errno));
+    else {
+        wt_free(s->cx, s->staged);
+        s->staged = NULL;
+        sync_folder(s->cx, folder);
+    }
+    wt_free(s->cx, folder);
+    return st;
 }
 
 /* The model comes last, so its name stands only beside a complete set. A failure takes back what was written before it. */
@@ -103,7 +108,7 @@ static wt_status publish(wt_specialize *s, const char *html, size_t n)
         written[n_written++] = o->save_record;
     if (st == WITAN_OK && html && (st = wt_file_write(s->cx, o->report, html, n)) == WITAN_OK) written[n_written++] = o->report;
     if (st == WITAN_OK) st = name_model(s);
-    if (st != WITAN_OK && s->staged)
+    if (st != WITAN_OK)
         while (n_written) s->cx->io.unlink(s->cx->io.user, written[--n_written]);
     return st;
 }
@@ -127,10 +132,9 @@ static wt_status work(wt_specialize *s)
         WT_TRY(wt_progress(s->cx, "report", 0, 1, "pages"));
         WT_TRY(wt_specialize_page(s, &html, &n));
     }
-    wt_status st = publish(s, html, n);
+    wt_status st = publish(s, html, n);           /* the last chance to cancel was before this */
     wt_free(s->cx, html);
-    WT_TRY(st);
-    return s->o->report ? wt_progress(s->cx, "report", 1, 1, "pages") : WITAN_OK;
+    return st;
 }
 
 static void remove_part(wt_ctx *cx, char *path, bool own)

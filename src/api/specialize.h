@@ -25,9 +25,6 @@ typedef struct wt_quality {
     wt_bar ppl[WT_MAX_SERIES], acc[WT_MAX_SERIES];
 } wt_quality;
 
-/* Importance of the experts of one domain, as shares of their layer. */
-typedef struct wt_shares { const char *domain; double *share /* [n_layer, n_exp], NaN: no such expert */, kept /* by the kept experts, mean over layers */; } wt_shares;
-
 typedef struct wt_specialize {
     wt_ctx *cx;
     const witan_specialize_options *o;
@@ -42,6 +39,7 @@ typedef struct wt_specialize {
     size_t n_calib, n_held;          /* demonstrations used for choosing; held out */
     char *calib, *held;              /* files to profile and to measure on */
     bool own_calib, own_held;        /* written by us, to be removed */
+    size_t n_seen;                   /* evaluation lines that are demonstrations too */
     bool ask;                        /* every evaluation line is a question with an answer */
     char eval_digest[65];
 
@@ -73,7 +71,9 @@ wt_status wt_specialize_measure(wt_specialize *s);
 double wt_drop_at_least(const wt_bar *before, const wt_bar *after);
 
 wt_status wt_specialize_page(wt_specialize *s, char **html, size_t *n);
-void wt_specialize_heat(wt_specialize *s, wt_report *r, wt_status *st);
+wt_status wt_specialize_heat(wt_specialize *s, wt_report *r);      /* the heat maps */
+void wt_specialize_unused(wt_specialize *s, wt_report *r);         /* the section on experts never chosen */
+void wt_specialize_quality(wt_specialize *s, wt_report *r);        /* sections on quality and on what was lost */
 
 /* Progress of borrowed work under our own name. Between begin and end, what callees report is passed on as `part + its share`
  * of `parts` `unit`s of `phase`; a callee goes through `steps` phases of its own. Set part (and step = 0, last = NULL) before

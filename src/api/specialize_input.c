@@ -149,6 +149,13 @@ static wt_status parts(wt_specialize *s, bool as_is)
 
 /* ---- evaluation lines ------------------------------------------------------------------------------------------------ */
 
+static bool is_demo(const wt_specialize *s, const wt_doc *d)
+{
+    for (size_t i = 0; i < s->demos.n; i++)
+        if (s->demos.doc[i].n_text == d->n_text && !memcmp(s->demos.doc[i].text, d->text, d->n_text)) return true;
+    return false;
+}
+
 static wt_status look_at_eval(wt_specialize *s)
 {
     wt_docs d;
@@ -160,6 +167,7 @@ static wt_status look_at_eval(wt_specialize *s)
     for (size_t i = 0; i < d.n; i++) {
         s->ask &= d.doc[i].prompt && d.doc[i].answer;
         s->no_domains &= !d.doc[i].domain;
+        s->n_seen += is_demo(s, d.doc + i);
     }
     memcpy(s->eval_digest, d.digest, sizeof s->eval_digest);
     wt_docs_free(&d);

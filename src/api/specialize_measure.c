@@ -144,7 +144,7 @@ static wt_status gather(wt_specialize *s)
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i + 1 < e->n_row; i++)
             if (wt_specialize_is_chosen(s, e->row[i].domain) == !pass) add_quality(s, e->row + i, !pass);
-    if (e->n_row != 2) add_quality(s, e->row + e->n_row - 1, e->n_row == 1);
+    if (e->n_row != 2) add_quality(s, e->row + e->n_row - 1, s->no_domains);
     return WITAN_OK;
 }
 

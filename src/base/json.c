@@ -126,6 +126,13 @@ static size_t utf8_len(const unsigned char *s, size_t n)
     return len;
 }
 
+size_t witan_utf8_check(const char *text, size_t n)
+{
+    size_t at = 0, len;
+    while (at < n && (len = utf8_len((const unsigned char *)text + at, n - at))) at += len;
+    return at;
+}
+
 void wt_text_json(wt_text *t, const char *s, size_t n)
 {
     wt_text_put(t, "\"", 1);

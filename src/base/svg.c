@@ -55,11 +55,12 @@ double wt_svg_largest(const double *v, size_t n)
 
 /* ---- heat maps ------------------------------------------------------------------------------------------------------ */
 
-enum { LEFT = 7 /* per cent */, CELL = 17, FOOT = 34, LEVELS = 20, MOST_TITLES = 8192 };
+enum { LEFT = 7 /* per cent */, FOOT = 34, LEVELS = 20, MOST_TITLES = 8192 };
 
-static double colour(const wt_heat *h, double share, double max)
+static int row_height(const wt_heat *h) { return h->n_row <= 8 ? 24 : h->n_row <= 32 ? 17 : 12; }
+
+static double strength(double share, double max)
 {
-    (void)h;
     return max > 0 && share > 0 ? sqrt(fmin(share / max, 1)) : 0;
 }
 
@@ -69,7 +70,7 @@ static void cells_as_paths(wt_text *t, const wt_heat *h, double max)
     for (int level = 0; level <= LEVELS; level++) {
         size_t n = 0;
         for (int32_t i = 0; i < h->n_row * h->n_col; i++) {
-            if (!isfinite(h->share[i]) || (int)lround(colour(h, h->share[i], max) * LEVELS) != level) continue;
+            if (!isfinite(h->share[i]) || (int)lround(strength(h->share[i], max) * LEVELS) != level) continue;
             if (!n++) wt_text_printf(t, "<path class=\"wt-heat\" fill-opacity=\"%s\" d=\"", WT_FIXED((double)level / LEVELS, 2));
             wt_text_printf(t, "M%d %dh1v1h-1z", i % h->n_col, i / h->n_col);
         }
@@ -85,42 +86,43 @@ static void cells_as_paths(wt_text *t, const wt_heat *h, double max)
 static void cell(wt_text *t, const wt_heat *h, int32_t row, int32_t col, double max)
 {
     int32_t i = row * h->n_col + col;
+    int high = row_height(h);
     double step = (100.0 - LEFT) / h->n_col, x = LEFT + col * step;
     const char *what = h->mark && h->mark[i] ? h->mark_name : h->rest_name;
     if (!isfinite(h->share[i])) return;
     wt_text_printf(t, "<g><title>%s %d, %s %d: %s %%%s%s</title>", h->row_name, row, h->col_name, col, WT_FIXED(100 * h->share[i], 2),
                    what ? ", " : "", what ? what : "");
-    wt_text_printf(t, "<rect class=\"wt-cell\" x=\"%s%%\" y=\"%d\" width=\"%s%%\" height=\"%d\"/>", WT_FIXED(x, 3), row * CELL,
-                   WT_FIXED(step, 3), CELL);
+    wt_text_printf(t, "<rect class=\"wt-cell\" x=\"%s%%\" y=\"%d\" width=\"%s%%\" height=\"%d\"/>", WT_FIXED(x, 3), row * high,
+                   WT_FIXED(step, 3), high);
     wt_text_printf(t, "<rect class=\"wt-heat%s\" x=\"%s%%\" y=\"%d\" width=\"%s%%\" height=\"%d\" fill-opacity=\"%s\"/></g>\n",
-                   h->mark && h->mark[i] ? " wt-mark" : "", WT_FIXED(x + 0.07 * step, 3), row * CELL + 2, WT_FIXED(0.86 * step, 3), CELL - 4,
-                   WT_FIXED(colour(h, h->share[i], max), 2));
+                   h->mark && h->mark[i] ? " wt-mark" : "", WT_FIXED(x + 0.07 * step, 3), row * high + 2, WT_FIXED(0.86 * step, 3), high - 4,
+                   WT_FIXED(strength(h->share[i], max), 2));
 }
 
 static void axes(wt_text *t, const wt_heat *h)
 {
+    int high = row_height(h), foot = h->n_row * high;
     int32_t every_row = 1 + h->n_row / 50, every_col = h->n_col <= 16 ? 1 : h->n_col <= 40 ? 4 : h->n_col <= 96 ? 8 : 16;
     double step = (100.0 - LEFT) / h->n_col;
     for (int32_t r = 0; r < h->n_row; r += every_row)
-        wt_text_printf(t, "<text x=\"%d%%\" y=\"%d\" dx=\"-5\" text-anchor=\"end\">%d</text>", LEFT, r * CELL + CELL - 5, r);
+        wt_text_printf(t, "<text x=\"%d%%\" y=\"%d\" dx=\"-5\" text-anchor=\"end\">%d</text>", LEFT, r * high + high / 2 + 4, r);
     for (int32_t c = 0; c < h->n_col; c += every_col)
-        wt_text_printf(t, "<text x=\"%s%%\" y=\"%d\" text-anchor=\"middle\">%d</text>", WT_FIXED(LEFT + (c + 0.5) * step, 3),
-                       h->n_row * CELL + 13, c);
-    wt_text_printf(t, "<text x=\"0\" y=\"%d\">%s &#8593;</text><text x=\"100%%\" y=\"%d\" text-anchor=\"end\">%s &#8594;</text>\n",
-                   h->n_row * CELL + 29, h->row_name, h->n_row * CELL + 29, h->col_name);
+        wt_text_printf(t, "<text x=\"%s%%\" y=\"%d\" text-anchor=\"middle\">%d</text>", WT_FIXED(LEFT + (c + 0.5) * step, 3), foot + 13, c);
+    wt_text_printf(t, "<text x=\"0\" y=\"%d\">%s &#8593;</text><text x=\"100%%\" y=\"%d\" text-anchor=\"end\">%s &#8594;</text>\n", foot + 29, h->row_name,
+                   foot + 29, h->col_name);
 }
 
 static void panel(wt_text *t, const wt_heat *h, double max, bool inside)
 {
-    if (inside) wt_text_printf(t, "<svg x=\"%d%%\" y=\"0\" width=\"%d%%\" height=\"%d\"", LEFT, 100 - LEFT, h->n_row * CELL);
-    else wt_text_printf(t, "<svg class=\"wt-svg\" role=\"img\" width=\"100%%\" height=\"%d\"", h->n_row < 12 ? h->n_row * 11 : 130);
+    if (inside) wt_text_printf(t, "<svg x=\"%d%%\" y=\"0\" width=\"%d%%\" height=\"%d\"", LEFT, 100 - LEFT, h->n_row * row_height(h));
+    else wt_text_printf(t, "<svg class=\"wt-svg\" role=\"img\" width=\"100%%\" height=\"%d\"", h->n_row <= 10 ? h->n_row * 13 : 130);
     wt_text_printf(t, " viewBox=\"0 0 %d %d\" preserveAspectRatio=\"none\">", h->n_col, h->n_row);
     if (!inside) {
         wt_text_puts(t, "<title>");
         wt_text_xml(t, h->title);
         wt_text_puts(t, "</title>");
     }
-    wt_text_printf(t, "<rect class=\"wt-cell\" width=\"%d\" height=\"%d\"/>", h->n_col, h->n_row);
+    wt_text_printf(t, "<rect class=\"wt-back\" width=\"%d\" height=\"%d\"/>", h->n_col, h->n_row);
     cells_as_paths(t, h, max);
     wt_text_puts(t, "</svg>\n");
 }
@@ -129,7 +131,7 @@ void wt_svg_heat(wt_text *t, const wt_heat *h)
 {
     double max = h->max > 0 ? h->max : wt_svg_largest(h->share, (size_t)h->n_row * (size_t)h->n_col);
     if (h->small) { panel(t, h, max, false); return; }
-    wt_text_printf(t, "<svg class=\"wt-svg\" role=\"img\" width=\"100%%\" height=\"%d\"><title>", h->n_row * CELL + FOOT);
+    wt_text_printf(t, "<svg class=\"wt-svg\" role=\"img\" width=\"100%%\" height=\"%d\"><title>", h->n_row * row_height(h) + FOOT);
     wt_text_xml(t, h->title);
     wt_text_puts(t, "</title>\n");
     if (h->n_row * h->n_col > MOST_TITLES) panel(t, h, max, true);

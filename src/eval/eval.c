@@ -36,7 +36,10 @@ static wt_status plain_text(wt_ctx *cx, const wt_model *m, const witan_eval_opti
     WT_TRY(wt_file_read(cx, o->text, MOST_TEXT, &data, &n));
     wt_doc doc = { .text = data, .n_text = n };
     wt_docs one = { .cx = cx, .doc = &doc, .n = 1 };
-    wt_status st = n ? wt_eval_perplexity(cx, m, &one, n_ctx, o->plan, ts) : wt_fail(cx, WT_ELIMIT, "%s: is empty", o->text);
+    size_t bad = witan_utf8_check(data, n);
+    wt_status st = !n ? wt_fail(cx, WT_ELIMIT, "%s: is empty", o->text)
+                 : bad < n ? wt_fail(cx, WT_EFORMAT, "%s: expected UTF-8 text, byte %zu is not", o->text, bad)
+                           : wt_eval_perplexity(cx, m, &one, n_ctx, o->plan, ts);
     wt_free(cx, data);
     return st;
 }

@@ -1,7 +1,7 @@
 /* synth.h: a deterministic corpus of short questions in eight domains, whose answers a program can check.
  *
  * It trains, calibrates and tests small models without any download. An item is a prompt and an answer; the document
- * is the two joined ("Compute 47 + 25 =" and " 72"). A prompt never ends in a space and an answer always begins with
+ * is the two joined ("Compute 47 + 8 =" and " 55"). A prompt never ends in a space and an answer always begins with
  * one, so a byte-level BPE tokenizer cuts the document at the same place whether it sees the prompt alone or all of it.
  *
  * The answer is computed from the prompt's text alone: wt_synth_make writes a prompt and solves it with the function

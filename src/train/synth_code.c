@@ -29,14 +29,14 @@ static void json_ask(wt_rng *rng, char *prompt)
     wt_synth_distinct(rng, n_name, o.n + 1, keys);
     for (int i = 0; i < o.n; i++) {
         o.key[i] = keys[i];
-        o.value[i] = wt_synth_between(rng, 0, 99);
+        o.value[i] = wt_synth_between(rng, 0, 9);
     }
     const char *key = name[o.key[wt_synth_between(rng, 0, o.n - 1)]];
     put_object(prompt, &o);
     switch (form) {
     case GET:    wt_synth_put(prompt, " get %s", key); break;
     case DROP:   wt_synth_put(prompt, " drop %s", key); break;
-    case SET:    wt_synth_put(prompt, " set %s %d", key, wt_synth_between(rng, 0, 99)); break;
+    case SET:    wt_synth_put(prompt, " set %s %d", key, wt_synth_between(rng, 0, 9)); break;
     case RENAME: wt_synth_put(prompt, " rename %s to %s", key, name[keys[o.n]]); break;
     case SWAP:   wt_synth_put(prompt, " swap"); break;
     default:     wt_synth_put(prompt, " keys");
@@ -110,10 +110,10 @@ const wt_synth_domain wt_synth_json = {
 };
 
 /* ---- code: `x = 3; y = x + 4; print(y) #` -> " 7" --------------------------------------------------------------------
- * Lines of Python on one- and two-digit numbers: two or three assignments, or one built-in on a list. */
+ * Lines of Python on small numbers: two or three assignments, or one built-in on a list. */
 
 static const char *const builtin[] = {"max", "min", "len", "sum", "sorted", NULL};
-enum { n_builtin = 5, max_list = 5 };
+enum { n_builtin = 5, max_list = 4 };
 
 static void put_list(char *buf, const int *v, int n)
 {
@@ -129,7 +129,7 @@ static void ask_assignments(wt_rng *rng, char *prompt)
         int k = wt_synth_between(rng, 1, 9);
         wt_synth_put(prompt, "%s%c = ", i ? "; " : "", 'a' + var[i]);
         if (i == 0) {
-            value[i] = wt_synth_between(rng, 1, 20);
+            value[i] = wt_synth_between(rng, 1, 9);
             wt_synth_put(prompt, "%d", value[i]);
         } else {
             int from = wt_synth_between(rng, 0, i - 1);
@@ -150,7 +150,7 @@ static void code_ask(wt_rng *rng, char *prompt)
     }
     const char *function = builtin[wt_synth_between(rng, 0, n_builtin - 1)];
     bool index = form >= 8, sum = !strcmp(function, "sum");
-    if (sum && !index) n = 3;
+    if (sum && !index) n = 2;
     for (int i = 0; i < n; i++) v[i] = wt_synth_between(rng, 0, 9);
     wt_synth_put(prompt, "print(");
     if (!index) wt_synth_put(prompt, "%s(", function);

@@ -1,6 +1,6 @@
 /* synth_dates.c: the domain "dates".
  *
- * "The day 5 days after 28 March is" -> " 2 April"; "If 3 May is a Monday, 8 May is a" -> " Saturday".
+ * "The day 5 days after 28 March is" -> " 2 April"; "If 3 May is a Monday, 5 May is a" -> " Wednesday".
  * No years: February has 28 days. */
 #include "train/synth_domain.h"
 
@@ -17,11 +17,11 @@ static void dates_ask(wt_rng *rng, char *prompt)
 {
     int m = wt_synth_between(rng, 0, 11), d = wt_synth_between(rng, 1, month_days[m]), form = wt_synth_between(rng, 0, 2);
     if (form == 0) {
-        int e = d + wt_synth_between(rng, -7, 7);
-        if (e == d || e < 1 || e > month_days[m]) e = d > 7 ? d - 7 : d + 7;
+        int e = d + wt_synth_between(rng, 1, 3);
+        if (e > month_days[m]) e = d - 1;
         wt_synth_put(prompt, "If %d %s is a %s, %d %s is a", d, month[m], weekday[wt_synth_between(rng, 0, 6)], e, month[m]);
     } else {
-        wt_synth_put(prompt, "The day %d days %s %d %s is", wt_synth_between(rng, 2, 9), form == 1 ? "after" : "before", d,
+        wt_synth_put(prompt, "The day %d days %s %d %s is", wt_synth_between(rng, 2, 5), form == 1 ? "after" : "before", d,
                      month[m]);
     }
 }

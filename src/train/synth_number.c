@@ -3,19 +3,19 @@
 
 #include <string.h>
 
-/* ---- arithmetic: "Compute 47 + 25 =" -> " 72" ------------------------------------------------------------------------
- * Two numbers below 100, or a number below 100 and two digits. No result is negative. */
+/* ---- arithmetic: "Compute 47 + 8 =" -> " 55" -------------------------------------------------------------------------
+ * A number below 100 and a digit, or three digits. No result is negative. */
 
 static void arithmetic_ask(wt_rng *rng, char *prompt)
 {
-    int a = wt_synth_between(rng, 0, 99), b = wt_synth_between(rng, 0, 99), form = wt_synth_between(rng, 0, 4);
+    int a = wt_synth_between(rng, 0, 99), b = wt_synth_between(rng, 0, 9), form = wt_synth_between(rng, 0, 4);
     if (form <= 1) {
         wt_synth_put(prompt, "Compute %d + %d =", a, b);
     } else if (form <= 3) {
         wt_synth_put(prompt, "Compute %d - %d =", a > b ? a : b, a > b ? b : a);
     } else {
         int c = wt_synth_between(rng, 0, 9);
-        b %= 10;
+        a %= 10;
         wt_synth_put(prompt, "Compute %d + %d %c %d =", a, b, wt_synth_between(rng, 0, 1) && c <= a + b ? '-' : '+', c);
     }
 }
@@ -42,19 +42,18 @@ const wt_synth_domain wt_synth_arithmetic = {
  * Down ("3 m" or "3 m 7 cm" to cm) and up ("300 cm to m", "85 min to h and min"). All results are whole. */
 
 static const struct unit { const char *big, *small; int factor; } unit[] = {
-    {"km", "m", 1000}, {"m", "cm", 100}, {"cm", "mm", 10}, {"kg", "g", 1000}, {"l", "ml", 1000},
-    {"h", "min", 60},  {"min", "s", 60}, {"days", "h", 24}, {"weeks", "days", 7}, {"years", "months", 12},
+    {"km", "m", 1000}, {"m", "cm", 100}, {"cm", "mm", 10}, {"kg", "g", 1000}, {"l", "ml", 1000}, {"t", "kg", 1000},
+    {"h", "min", 60},  {"min", "s", 60},
 };
 enum { n_unit = sizeof unit / sizeof *unit };
 
 static void units_ask(wt_rng *rng, char *prompt)
 {
     const struct unit *u = &unit[wt_synth_between(rng, 0, n_unit - 1)];
-    bool decimal = u->factor % 10 == 0 && u->factor != 60;
-    int big = wt_synth_between(rng, 1, 9);
+    bool time = u->factor == 60;
+    int form = wt_synth_between(rng, time ? 2 : 0, 3);   /* 3 h to min alone: too few questions to learn from */
+    int big = wt_synth_between(rng, 1, form <= 1 ? 99 : time ? 3 : 9);
     int small = wt_synth_between(rng, 1, (u->factor < 100 ? u->factor : 100) - 1);
-    int form = wt_synth_between(rng, 0, 3);
-    if (decimal && form <= 1) big = wt_synth_between(rng, 1, 99);
     switch (form) {
     case 0:
         wt_synth_put(prompt, "Convert %d %s to %s:", big, u->big, u->small);

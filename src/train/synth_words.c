@@ -27,8 +27,8 @@ static void draw_related(wt_rng *rng, const int *a, int n_a, int *b, int n_b)
 
 static void sets_ask(wt_rng *rng, char *prompt)
 {
-    static const char *const one[] = {"Sort", "First of", "Last of"}, *const two[] = {"Union of", "Common to", "Only in"};
-    int a[max_set], b[max_set], form = wt_synth_between(rng, 0, 9);
+    static const char *const one[] = {"Sort", "First of", "Last of"}, *const two[] = {"Union of", "Common to"};
+    int a[max_set], b[max_set], form = wt_synth_between(rng, 0, 8);
     if (form <= 5) {
         int n = wt_synth_between(rng, 3, 6);
         if (form <= 3) form = 0; else form -= 3;   /* four sorts for one each of the others */
@@ -36,12 +36,13 @@ static void sets_ask(wt_rng *rng, char *prompt)
         wt_synth_put(prompt, "%s", one[form]);
         put_set(prompt, a, n);
     } else {
-        int n_a = wt_synth_between(rng, 2, 4), n_b = wt_synth_between(rng, 2, 4);
+        bool common = form == 8;
+        int n_a = wt_synth_between(rng, 2, 3), n_b = wt_synth_between(rng, 2, 3);
         wt_synth_distinct(rng, n_letter, n_a, a);
         draw_related(rng, a, n_a, b, n_b);
-        wt_synth_put(prompt, "%s", two[(form - 6) % 3]);
+        wt_synth_put(prompt, "%s", two[common]);
         put_set(prompt, a, n_a);
-        wt_synth_put(prompt, "%s", (form - 6) % 3 == 2 ? " not" : " and");
+        wt_synth_put(prompt, " and");
         put_set(prompt, b, n_b);
     }
     wt_synth_put(prompt, ":");
@@ -60,16 +61,15 @@ static uint32_t read_set(const char **s)
 
 static bool sets_solve(const char *s, char *answer)
 {
-    enum { SORT, FIRST, LAST, UNION, COMMON, ONLY };
+    enum { SORT, FIRST, LAST, UNION, COMMON };
     int form = wt_synth_skip(&s, "Sort") ? SORT : wt_synth_skip(&s, "First of") ? FIRST : wt_synth_skip(&s, "Last of") ? LAST
-             : wt_synth_skip(&s, "Union of") ? UNION : wt_synth_skip(&s, "Common to") ? COMMON
-             : wt_synth_skip(&s, "Only in") ? ONLY : -1;
+             : wt_synth_skip(&s, "Union of") ? UNION : wt_synth_skip(&s, "Common to") ? COMMON : -1;
     uint32_t a = read_set(&s), b = 0;
     if (form < 0 || !a) return false;
-    if (form >= UNION && (!wt_synth_skip(&s, form == ONLY ? " not" : " and") || !(b = read_set(&s)))) return false;
+    if (form >= UNION && (!wt_synth_skip(&s, " and") || !(b = read_set(&s)))) return false;
     if (strcmp(s, ":") != 0) return false;
 
-    uint32_t set = form == UNION ? a | b : form == COMMON ? a & b : form == ONLY ? a & ~b : a;
+    uint32_t set = form == UNION ? a | b : form == COMMON ? a & b : a;
     if (form == FIRST) set = a & -a;
     if (form == LAST) while (set & (set - 1)) set &= set - 1;
     for (int i = 0; i < n_letter; i++)
@@ -79,23 +79,23 @@ static bool sets_solve(const char *s, char *answer)
 }
 
 const wt_synth_domain wt_synth_sets = {
-    .name = "sets", .about = "sorting letters; union, common part and difference of sets",
+    .name = "sets", .about = "sorting letters; union and common part of sets",
     .ask = sets_ask, .solve = sets_solve,
 };
 
 /* ---- recall: "red=7 blue=3 green=5; blue?" -> " 3" -------------------------------------------------------------------
- * Three to six pairs; asked for a value by its key, or for the key of a value ("3?" -> " blue"). */
+ * Three to five pairs of a colour and a digit; asked for a value by its key, or for the key of a value ("3?" -> " blue"). */
 
 static const char *const colour[] = {
     "red", "blue", "green", "black", "white", "pink", "gold", "grey", "brown", "orange", "purple", "silver", NULL,
 };
-enum { n_colour = 12, max_pair = 6 };
+enum { n_colour = 12, max_pair = 5 };
 
 static void recall_ask(wt_rng *rng, char *prompt)
 {
     int key[max_pair], value[max_pair], n = wt_synth_between(rng, 3, max_pair), i = wt_synth_between(rng, 0, n - 1);
     wt_synth_distinct(rng, n_colour, n, key);
-    wt_synth_distinct(rng, 60, n, value);
+    wt_synth_distinct(rng, 10, n, value);
     for (int j = 0; j < n; j++) wt_synth_put(prompt, "%s%s=%d", j ? " " : "", colour[key[j]], value[j]);
     if (wt_synth_between(rng, 0, 2)) wt_synth_put(prompt, "; %s?", colour[key[i]]);
     else wt_synth_put(prompt, "; %d?", value[i]);

@@ -318,6 +318,23 @@ class RouterLoss:
         return torch.stack(self.parts)[:, 0].mean().item()
 
 
+class Crew:
+    """The number of threads, for a machine shared with other work: two threads in lockstep crawl when one of them has to
+    wait for its core, so after a slow step one thread goes on alone for a while."""
+    def __init__(self, most):
+        self.most, self.alone, self.usual, self.at = most, 0, None, None
+
+    def next_step(self):
+        now = time.time()
+        if self.at and self.alone == 0:
+            took = now - self.at
+            if self.usual and took > 2.5 * self.usual: self.alone = 16
+            else: self.usual = took if self.usual is None else 0.9 * self.usual + 0.1 * took
+        elif self.alone: self.alone -= 1
+        torch.set_num_threads(1 if self.alone else self.most)
+        self.at = now
+
+
 def random_kept(rng):
     """Some experts missing in every layer, a different handful each."""
     kept = torch.ones(LAYERS, EXPERTS, dtype=torch.bool)
@@ -329,7 +346,8 @@ def train(o):
     torch.manual_seed(o.seed); os.makedirs(o.out, exist_ok=True)
     rng = np.random.default_rng(o.seed)
     items = {d: read_items(o.data, d, "train") for d in DOMAINS}
-    tok = Tokenizer.train([it["text"] for d in DOMAINS for it in items[d][:5000]], VOCAB)
+    if o.resume: tok = Tokenizer.load(os.path.join(os.path.dirname(o.resume), "tokenizer.json"))
+    else: tok = Tokenizer.train([it["text"] for d in DOMAINS for it in items[d][:5000]], VOCAB)
     tok.save(os.path.join(o.out, "tokenizer.json"))
     sampler = Sampler([encode_items(tok, items[d]) for d in DOMAINS], o.seed)
     valid = [encode_items(tok, read_items(o.data, d, "valid")[:o.valid]) for d in DOMAINS]
@@ -346,7 +364,9 @@ def train(o):
                             lr=o.lr, betas=(0.9, 0.95), eps=1e-8, fused=True)
     if o.resume: model.load_state_dict(torch.load(o.resume)["model"])
     start, step, done, ce_mean = time.time(), 0, 0.0, None
+    crew = Crew(o.threads)
     while done < 1:
+        crew.next_step()
         # The schedule follows the steps, or the clock where a time limit is given.
         done = (time.time() - start) / (60 * o.minutes) if o.minutes else (step + 1) / o.steps
         lr = o.lr * min(1, (step + 1) / o.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1, done))))
@@ -384,6 +404,7 @@ def train(o):
             part = os.path.join(o.out, "checkpoint.part")
             torch.save({"model": model.state_dict(), "step": step, "loss": ce_mean, "seconds": time.time() - start}, part)
             os.replace(part, os.path.join(o.out, "checkpoint.pt"))
+            crew.at = None                                             # validation is no slow step
 
 
 # ---- measuring ---------------------------------------------------------------------------------------------------------
@@ -566,8 +587,8 @@ def main():
     ap.add_argument("--z-weight", type=float, default=0.0005)
     ap.add_argument("--drop", type=float, default=0.1, help="share of steps with a few experts missing")
     ap.add_argument("--practice", type=float, default=0.5, help="share of the short rows that practise looking up, in the first quarter")
-    ap.add_argument("--resume", help="start from the weights of this checkpoint")
-    ap.add_argument("--every", type=int, default=400, help="steps between validations")
+    ap.add_argument("--resume", help="start from the weights of this checkpoint and the tokenizer beside it")
+    ap.add_argument("--every", type=int, default=200, help="steps between validations")
     ap.add_argument("--valid", type=int, default=100, help="validation items per domain")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--threads", type=int, default=2)

@@ -1,0 +1,153 @@
+/* Options from tables: parsing and help. */
+#include "cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const witan_param common[] = {
+    { .name = "threads", .type = WITAN_P_I32, .offset = offsetof(cli_common, threads), .max = 256, .alias = "t",
+      .help = "worker threads; 0: all processors this process may use" },
+    { .name = "quiet", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, quiet), .max = 1, .alias = "q", .help = "no progress and no notes" },
+    { .name = "help", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, help), .max = 1, .alias = "h", .help = "this text" },
+    { 0 }
+};
+
+/* ---- help ----------------------------------------------------------------------------------------------------------- */
+
+static void print_name(const char *name, FILE *f)
+{
+    for (; *name; name++) fputc(*name == '_' ? '-' : *name, f);
+}
+
+static const char *value_name(const witan_param *p)
+{
+    static const char *const by_type[] = { "X", "X", "N", "N", "", "TEXT", "NAME" };
+    return p->metavar ? p->metavar : by_type[p->type];
+}
+
+static void print_default(const witan_param *p, FILE *f)
+{
+    char buf[64];
+    if (p->type == WITAN_P_STR) {
+        if (p->def_text) fprintf(f, " (%s)", p->def_text);
+    } else if (p->type != WITAN_P_BOOL) {
+        double space[2] = { 0 };                  /* room for one field at offset 0 */
+        witan_param one[2] = { *p, { 0 } };
+        one[0].offset = 0;
+        witan_opt_defaults(one, space);
+        witan_opt_text(one, space, buf, sizeof buf);
+        fprintf(f, " (%s)", buf);
+    }
+}
+
+static void print_table(const witan_param *p, FILE *f)
+{
+    for (; p && p->name; p++) {
+        char left[96];
+        const char *v = value_name(p);
+        size_t n = 0;
+        if (p->alias && strlen(p->alias) == 1) n = (size_t)snprintf(left, sizeof left, "-%s, ", p->alias);
+        n += (size_t)snprintf(left + n, sizeof left - n, "--%s%s%s", p->name, *v ? " " : "", v);
+        for (char *c = left; *c; c++) if (*c == '_') *c = '-';
+        fprintf(f, "  %-26s %s", left, p->help);
+        if (p->type == WITAN_P_ENUM) {
+            fputs(": ", f);
+            for (int i = 0; p->choice[i]; i++) fprintf(f, "%s%s", i ? ", " : "", p->choice[i]);
+        }
+        print_default(p, f);
+        fputc('\n', f);
+    }
+}
+
+void cli_help(const command *cmd, FILE *f)
+{
+    fprintf(f, "Usage: witan %s %s [OPTION ...]\n\n%s\n\nOptions, with defaults in brackets:\n", cmd->name, cmd->args, cmd->about);
+    print_table(cmd->param, f);
+    print_table(cmd->more, f);
+    print_table(common, f);
+    fprintf(f, "\nExample:\n  %s\n", cmd->example);
+}
+
+/* ---- parsing -------------------------------------------------------------------------------------------------------- */
+
+typedef struct place { const witan_param *table, *row; void *opts; } place;
+
+static bool look_up(const command *cmd, cli *c, void *opts, const char *name, place *at)
+{
+    const witan_param *const table[] = { cmd->param, cmd->more, common };
+    for (int i = 0; i < 3; i++) {
+        at->table = table[i];
+        at->opts = i < 2 ? opts : &c->o;
+        if (table[i] && (at->row = witan_opt_find(table[i], name))) return true;
+    }
+    return false;
+}
+
+static int unknown_option(const command *cmd, const char *arg, const char *name)
+{
+    const char *word[128];
+    size_t n = 0;
+    const witan_param *const table[] = { cmd->param, cmd->more, common };
+    for (int i = 0; i < 3; i++)
+        for (const witan_param *p = table[i]; p && p->name && n < 128; p++) word[n++] = p->name;
+    const char *near = witan_did_you_mean(name, word, n);
+    if (!near) return cli_usage("%s: unknown option %s; `witan %s --help` lists them", cmd->name, arg, cmd->name);
+    fprintf(stderr, "witan: %s: unknown option %s; did you mean --", cmd->name, arg);
+    print_name(near, stderr);
+    fputs("?\n", stderr);
+    return EXIT_USAGE;
+}
+
+/* One option at argv[*i]; moves *i over its value. */
+static int option(cli *c, const command *cmd, int argc, char **argv, int *i, void *opts)
+{
+    const char *arg = argv[*i], *value = NULL;
+    char name[64];
+    place at;
+    if (arg[1] == '-') {
+        const char *eq = strchr(arg, '=');
+        size_t n = eq ? (size_t)(eq - arg - 2) : strlen(arg + 2);
+        if (n < 2 || n >= sizeof name) return cli_usage("%s: unknown option %.60s", cmd->name, arg);
+        snprintf(name, sizeof name, "%.*s", (int)n, arg + 2);
+        if (eq) value = eq + 1;
+    } else {
+        snprintf(name, sizeof name, "%c", arg[1]);
+        if (arg[2]) value = arg + 2;
+    }
+    if (!look_up(cmd, c, opts, name, &at)) return unknown_option(cmd, arg, name);
+    if (!value && at.row->type == WITAN_P_BOOL) value = "";
+    if (!value && *i + 1 >= argc) return cli_usage("%s: %s expects a value", cmd->name, arg);
+    if (!value) value = argv[++*i];
+    if (witan_opt_set(c->cx, at.table, at.opts, at.row->name, value)) return cli_usage("%s: --%s", cmd->name, witan_error(c->cx));
+    return -1;
+}
+
+int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts)
+{
+    bool only_args = false;
+    witan_opt_defaults(cmd->param, opts);
+    witan_opt_defaults(cmd->more, opts);
+    witan_opt_defaults(common, &c->o);
+    for (int i = first; i < argc; i++) {
+        if (!only_args && !strcmp(argv[i], "--")) { only_args = true; continue; }
+        if (only_args || argv[i][0] != '-' || !argv[i][1]) { c->arg[c->n_arg++] = argv[i]; continue; }
+        int status = option(c, cmd, argc, argv, &i, opts);
+        if (status >= 0) return status;
+    }
+    if (c->o.help) { cli_help(cmd, stdout); return EXIT_OK; }
+    if (c->n_arg < cmd->min_arg) return cli_usage("%s expects: witan %s %s", cmd->name, cmd->name, cmd->args);
+    if (c->n_arg > cmd->max_arg) return cli_usage("%s: \"%s\" is one argument too many; expected: witan %s %s", cmd->name, c->arg[cmd->max_arg], cmd->name, cmd->args);
+    return -1;
+}
+
+int cli_usage(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("witan: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,125 @@
+/* witan eval: perplexity and exact match, per domain, with intervals. */
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct opts {
+    const char *text, *jsonl, *task, *domain, *plan;
+    int32_t ctx, limit, predict;
+    bool json;
+} opts;
+
+static const witan_param param[] = {
+    WITAN_TEXT(opts, text, NULL, "FILE", "perplexity of a plain text file, as one document"),
+    WITAN_TEXT(opts, jsonl, NULL, "FILE", "perplexity of documents: lines with \"text\" or \"prompt\" and \"answer\", and perhaps \"domain\""),
+    WITAN_TEXT(opts, task, NULL, "FILE", "exact match of greedy answers: lines with \"prompt\" and \"answer\", and perhaps \"domain\""),
+    WITAN_TEXT(opts, domain, NULL, "NAME", "only this domain"),
+    { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, ctx), .max = 1 << 24, .alias = "c",
+      .help = "documents are cut here, begin token included; 0: what the model was trained for" },
+    WITAN_NUM(opts, limit, 0, 0, 1e9, "documents and questions per domain; 0: all"),
+    { .name = "predict", .type = WITAN_P_I32, .offset = offsetof(opts, predict), .def = 64, .min = 1, .max = 1 << 20, .alias = "n",
+      .help = "most tokens of an answer" },
+    WITAN_TEXT(opts, plan, NULL, "FILE", "wear this plan: use only the experts it keeps"),
+    WITAN_FLAG(opts, json, "print JSON"),
+    { 0 }
+};
+
+static json_t *num(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static void members(json_t *o, const witan_eval_row *r)
+{
+    json_object_set_new(o, "domain", json_string(r->domain));
+    json_object_set_new(o, "perplexity", num(r->perplexity));
+    json_object_set_new(o, "perplexity_low", num(r->ppl_lo));
+    json_object_set_new(o, "perplexity_high", num(r->ppl_hi));
+    json_object_set_new(o, "nll", num(r->nll));
+    json_object_set_new(o, "tokens", json_integer(r->tokens));
+    json_object_set_new(o, "documents", json_integer(r->documents));
+    json_object_set_new(o, "accuracy", num(r->accuracy));
+    json_object_set_new(o, "accuracy_low", num(r->acc_lo));
+    json_object_set_new(o, "accuracy_high", num(r->acc_hi));
+    json_object_set_new(o, "questions", json_integer(r->questions));
+    json_object_set_new(o, "correct", json_integer(r->correct));
+}
+
+/* One object: the total at the top level, every domain under "domains". */
+static void print_json(const char *model, const witan_eval_result *r)
+{
+    json_t *o = json_object(), *list = json_array();
+    json_object_set_new(o, "model", json_string(model));
+    members(o, r->row + r->n_row - 1);
+    for (size_t i = 0; i + 1 < r->n_row; i++) {
+        json_t *row = json_object();
+        members(row, r->row + i);
+        json_array_append_new(list, row);
+    }
+    json_object_set_new(o, "domains", list);
+    json_object_set_new(o, "seconds", json_real(r->seconds));
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    putchar('\n');
+    json_decref(o);
+}
+
+static void print_row(const witan_eval_row *r, bool ppl, bool acc)
+{
+    char range[48];
+    printf("%-12s", r->domain);
+    if (ppl && !isfinite(r->perplexity)) printf(" %10s  %-18s %9s", "-", "", "-");
+    else if (ppl) {
+        snprintf(range, sizeof range, isfinite(r->ppl_lo) ? "%.3f - %.3f" : "(one document)", r->ppl_lo, r->ppl_hi);
+        printf(" %10.4f  %-18s %9lld", r->perplexity, range, (long long)r->tokens);
+    }
+    if (acc && !isfinite(r->accuracy)) printf(" %11s", "-");
+    else if (acc) {
+        snprintf(range, sizeof range, "%.1f - %.1f %%", 100 * r->acc_lo, 100 * r->acc_hi);
+        printf(" %9.1f %%  %-16s %6lld", 100 * r->accuracy, range, (long long)r->questions);
+    }
+    putchar('\n');
+}
+
+static void print_table(const witan_eval_result *r)
+{
+    bool ppl = r->row[r->n_row - 1].tokens > 0, acc = r->row[r->n_row - 1].questions > 0;
+    printf("%-12s", "domain");
+    if (ppl) printf(" %10s  %-18s %9s", "perplexity", "95 % interval", "tokens");
+    if (acc) printf(" %11s  %-16s %6s", "exact match", "95 % interval", "asked");
+    putchar('\n');
+    for (size_t i = 0; i < r->n_row; i++) print_row(r->row + i, ppl, acc);
+}
+
+static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
+{
+    witan_eval_result *r;
+    witan_eval_options e = { .text = o->text, .jsonl = o->jsonl, .task = o->task, .domain = o->domain, .n_ctx = o->ctx, .limit = o->limit,
+                             .max_new = o->predict, .plan = plan };
+    if (witan_eval(c->cx, m, &e, &r)) return cli_failed(c);
+    cli_progress_end(c);
+    if (o->json) print_json(c->arg[0], r); else print_table(r);
+    witan_eval_free(c->cx, r);
+    return EXIT_OK;
+}
+
+static int run(cli *c, const void *opts_)
+{
+    const opts *o = opts_;
+    witan_model *m = NULL;
+    witan_plan *plan = NULL;
+    int status;
+    if (!o->text && !o->jsonl && !o->task) return cli_usage("eval: expected --text, --jsonl or --task");
+    if (witan_model_open(c->cx, c->arg[0], NULL, &m)) return cli_failed(c);
+    if (o->plan && (witan_plan_load(c->cx, o->plan, &plan) || witan_plan_check(c->cx, plan, m))) status = cli_fail(c, "%s: %s", o->plan, witan_error(c->cx));
+    else status = measure(c, o, m, plan);
+    witan_plan_free(plan);
+    witan_model_free(m);
+    return status;
+}
+
+const command cmd_eval = {
+    .name = "eval", .args = "MODEL", .summary = "measure perplexity and exact match",
+    .about = "Perplexity: every document alone, begin token first, cut at --ctx, all predictions counted. Exact match: the greedy answer to the\n"
+             "prompt equals the expected one after trimming. Intervals are 95 %: from the spread of documents, and Wilson's for shares.",
+    .example = "witan eval models/council-Q8_0.gguf --task build/demo/all.test.jsonl --limit 100",
+    .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,
+};

@@ -1,0 +1,102 @@
+/* witan specialize: the main job. */
+#include "cli.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct opts { witan_specialize_options s; bool json; } opts;
+
+static const char *const gates[] = { "renorm", "keep", NULL };
+
+#define ROW(f, t) .name = #f, .type = t, .offset = offsetof(opts, s.f)
+static const witan_param param[] = {
+    { ROW(demos, WITAN_P_STR), .metavar = "FILE", .help = "demonstrations of your domain: lines with \"text\", or \"prompt\" and \"answer\"" },
+    { ROW(keep, WITAN_P_F64), .def = 0.5, .max = 1, .help = "share of the experts of each layer to keep" },
+    { ROW(out, WITAN_P_STR), .metavar = "FILE", .alias = "o", .help = "the smaller model" },
+    { ROW(report, WITAN_P_STR), .metavar = "FILE", .help = "a page that shows what was kept and what was lost" },
+    { ROW(score, WITAN_P_STR), .def_text = "easy-ep", .metavar = "NAME", .help = "what makes an expert important: `witan methods` lists them" },
+    { ROW(eval, WITAN_P_STR), .metavar = "FILE", .help = "held-out questions to measure before and after: lines with \"domain\", \"prompt\", \"answer\"" },
+    { ROW(eval_limit, WITAN_P_I32), .def = 100, .max = 1e9, .help = "questions per domain; 0: all" },
+    { ROW(domain, WITAN_P_STR), .metavar = "NAME", .help = "what to call the demonstrations' domain, if they do not say" },
+    { ROW(seed, WITAN_P_I64), .def = 1, .max = 9007199254740992.0, .help = "seed of the random baselines" },
+    { ROW(gate, WITAN_P_ENUM), .choice = gates, .help = "gates of the experts that stay" },
+    { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, s.n_ctx), .max = 1 << 24, .alias = "c", .help = "demonstrations are cut at so many tokens; 0: what the model was trained for" },
+    { ROW(save_plan, WITAN_P_STR), .metavar = "FILE", .help = "also write the plan (JSON), for `witan run --plan`" },
+    { ROW(save_record, WITAN_P_STR), .metavar = "FILE", .help = "also write the calibration record (JSON)" },
+    WITAN_FLAG(opts, json, "print the result as JSON"),
+    { 0 }
+};
+
+static json_t *num(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static void print_json(const witan_specialize_options *s, const witan_specialize_result *r)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "out", json_string(s->out));
+    json_object_set_new(o, "report", s->report ? json_string(s->report) : json_null());
+    json_object_set_new(o, "experts_before", json_integer(r->n_exp_before));
+    json_object_set_new(o, "experts_after", json_integer(r->n_exp_after));
+    json_object_set_new(o, "bytes_before", json_integer(r->bytes_before));
+    json_object_set_new(o, "bytes_after", json_integer(r->bytes_after));
+    json_object_set_new(o, "expert_bytes_before", json_integer(r->expert_bytes_before));
+    json_object_set_new(o, "expert_bytes_after", json_integer(r->expert_bytes_after));
+    json_object_set_new(o, "perplexity_before", num(r->ppl_before));
+    json_object_set_new(o, "perplexity_after", num(r->ppl_after));
+    json_object_set_new(o, "accuracy_before", num(r->acc_before));
+    json_object_set_new(o, "accuracy_after", num(r->acc_after));
+    json_object_set_new(o, "tokens_per_second_before", num(r->toks_before));
+    json_object_set_new(o, "tokens_per_second_after", num(r->toks_after));
+    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(8));
+    putchar('\n');
+    json_decref(o);
+}
+
+static void line(const char *what, double before, double after, const char *fmt)
+{
+    char a[32], b[32];
+    if (!isfinite(before) || !isfinite(after)) return;
+    snprintf(a, sizeof a, fmt, before);
+    snprintf(b, sizeof b, fmt, after);
+    printf("%-28s %12s %12s\n", what, a, b);
+}
+
+static void print_table(const witan_specialize_options *s, const witan_specialize_result *r)
+{
+    char a[32], b[32];
+    printf("%-28s %12s %12s\n", "", "before", "after");
+    line("experts per layer", r->n_exp_before, r->n_exp_after, "%.0f");
+    printf("%-28s %12s %12s\n", "weights in the file", cli_bytes((double)r->bytes_before, a), cli_bytes((double)r->bytes_after, b));
+    printf("%-28s %12s %12s\n", "of which experts", cli_bytes((double)r->expert_bytes_before, a), cli_bytes((double)r->expert_bytes_after, b));
+    line("exact match on the domain", 100 * r->acc_before, 100 * r->acc_after, "%.1f %%");
+    line("perplexity on the domain", r->ppl_before, r->ppl_after, "%.3f");
+    line("decode, tokens/s", r->toks_before, r->toks_after, "%.0f");
+    printf("\nmodel   %s\n", s->out);
+    if (s->report) printf("report  %s\n", s->report);
+    if (s->save_plan) printf("plan    %s\n", s->save_plan);
+}
+
+static int run(cli *c, const void *opts_)
+{
+    const opts *o = opts_;
+    witan_specialize_options s = o->s;
+    witan_specialize_result r;
+    s.model = c->arg[0];
+    s.command = c->line;
+    if (!s.demos) return cli_usage("specialize: --demos FILE is missing: JSON lines that show your domain");
+    if (!s.out) return cli_usage("specialize: -o FILE is missing: where to write the smaller model");
+    if (witan_specialize(c->cx, &s, &r)) return cli_failed(c);
+    cli_progress_end(c);
+    if (o->json) print_json(&s, &r); else print_table(&s, &r);
+    return EXIT_OK;
+}
+
+const command cmd_specialize = {
+    .name = "specialize", .args = "MODEL --demos FILE -o OUT.gguf", .summary = "make a smaller model for your domain (start here)",
+    .about = "From a handful of demonstrations: finds the experts your domain needs, drops the rest, measures what was kept and what was lost beside\n"
+             "random and frequency baselines, writes a smaller model that other engines load too, checks it, and writes a report. The original is\n"
+             "never changed; nothing stands under the final name until it is complete.",
+    .example = "witan specialize models/council-Q8_0.gguf --demos build/demo/json.demos.jsonl --keep 0.5 --eval build/demo/all.test.jsonl \\\n"
+               "      -o json-expert.gguf --report report.html",
+    .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,
+};
