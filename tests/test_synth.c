@@ -172,14 +172,13 @@ static void answers_are_right(void **state)
         {"dates", "The day 3 days before 2 January is", " 30 December"},
         {"dates", "If 3 May is a Monday, 8 May is a", " Saturday"},
         {"dates", "If 8 May is a Monday, 1 May is a", " Monday"},
-        {"recall", "red=7 blue=3 green=15; blue?", " 3"},
-        {"recall", "red=7 blue=3 green=15; 15?", " green"},
+        {"recall", "Note: the dog is red, the king is gold, the fish is pink; the king is", " gold"},
         {"grammar", "In Velic, \"the red bird saw two dogs\" is", " na vim tiri rud kano du"},
         {"grammar", "In Velic, \"two old fish help the small child\" is", " hap suli vet du lapi pik"},
-        {"json", "{\"cat\": 3, \"dog\": 7} get dog ->", " 7"},
-        {"json", "{\"cat\": 3, \"dog\": 7} drop cat ->", " {\"dog\": 7}"},
-        {"json", "{\"cat\": 3, \"dog\": 7} set cat 40 ->", " {\"cat\": 40, \"dog\": 7}"},
-        {"json", "{\"cat\": 3, \"dog\": 7} rename dog to sun ->", " {\"cat\": 3, \"sun\": 7}"},
+        {"json", "{\"cat\": 3, \"dog\": 7} get \"dog\":", " 7"},
+        {"json", "{\"cat\": 3, \"dog\": 7} drop \"cat\" ->", " {\"dog\": 7}"},
+        {"json", "{\"cat\": 3, \"dog\": 7} set \"cat\": 40 ->", " {\"cat\": 40, \"dog\": 7}"},
+        {"json", "{\"cat\": 3, \"dog\": 7} rename \"dog\" to \"sun\" ->", " {\"cat\": 3, \"sun\": 7}"},
         {"json", "{\"cat\": 3, \"dog\": 7} swap ->", " {\"cat\": 7, \"dog\": 3}"},
         {"json", "{\"cat\": 3, \"dog\": 7, \"egg\": 1} keys ->", " [\"cat\", \"dog\", \"egg\"]"},
         {"code", "x = 3; y = x + 4; print(y) #", " 7"},
@@ -203,8 +202,8 @@ static void foreign_prompts_are_refused(void **state)
     (void)state;
     static const char *const bad[] = {
         "", " ", "Compute", "Compute 1 +", "Compute 99999999 + 1 =", "Convert 3 m to kg:", "Convert 7 g to kg:", "Sort:",
-        "Sort a z:", "The day 5 days after 31 April is", "If 3 May is a Moonday, 8 May is a", "red=7; blue?", "red=7 blue?",
-        "In Velic, \"the red birds saw\" is", "{\"cat\": 3} get dog ->", "{\"cat\": 3", "print(x) #", "x = y + 1; print(x) #",
+        "Sort a z:", "The day 5 days after 31 April is", "If 3 May is a Moonday, 8 May is a", "Note: the dog is red; the cat is", "Note: the dog is red the dog is",
+        "In Velic, \"the red birds saw\" is", "{\"cat\": 3} get \"dog\":", "{\"cat\": 3", "print(x) #", "x = y + 1; print(x) #",
         "print(max(3)) #", "print([1, 2][7]) #",
     };
     char got[WT_SYNTH_MAX];
@@ -222,13 +221,13 @@ static void first_items_of_seed_one_stay_what_they_were(void **state)
 {
     (void)state;
     static const char *const want[] = {
-        "Compute 94 - 0 =",
+        "Compute 94 + 0 =",
         "Convert 69000 g to kg:",
         "Common to n h and n a:",
         "The day 5 days before 27 January is",
-        "orange=1 gold=5 grey=3 pink=7; orange?",
+        "Note: the child is grey, the horse is orange, the bird is pink, the king is black; the horse is",
         "In Velic, \"two small kings saw two big bears\" is",
-        "{\"tea\": 6, \"cup\": 6} swap ->",
+        "{\"egg\": 4, \"hat\": 9} set \"egg\": 9 ->",
         "print(len([8, 6, 6, 9])) #",
     };
     for (int d = 0; d < wt_synth_domains(); d++) {

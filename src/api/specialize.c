@@ -47,7 +47,7 @@ static wt_status plan(wt_specialize *s)
 
 static wt_status write_and_check(wt_specialize *s)
 {
-    char *name = wt_printf(s->cx, "%s.new.%ld", s->o->out, (long)getpid());
+    char *name = wt_printf(s->cx, "%s.tmp.%ld.new", s->o->out, (long)getpid());
     if (!name) return WT_ENOMEM;
     wt_status st = witan_plan_apply(s->cx, s->model, s->plan, s->o->command, name);
     if (st != WITAN_OK) { wt_free(s->cx, name); return st; }

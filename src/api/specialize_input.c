@@ -118,7 +118,7 @@ static wt_status write_part(wt_specialize *s, bool held, const char *what, char 
         wt_text_puts(&t, "}\n");
     }
     WT_TRY(wt_text_take(&t, &data, &n));
-    *path = wt_printf(s->cx, "%s.%s.%ld", s->o->out, what, (long)getpid());
+    *path = wt_printf(s->cx, "%s.tmp.%ld.%s", s->o->out, (long)getpid(), what);
     wt_status st = *path ? wt_file_write(s->cx, *path, data, n) : WT_ENOMEM;
     wt_free(s->cx, data);
     return st;

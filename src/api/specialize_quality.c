@@ -13,7 +13,7 @@ static char *label(const wt_specialize *s, const wt_quality *q)
     return q->chosen ? wt_printf(s->cx, "%s (chosen)", q->domain) : wt_strdup(s->cx, q->domain);
 }
 
-static int digits_for(double v) { return v < 10 ? 3 : v < 100 ? 2 : v < 1000 ? 1 : 0; }
+static int digits_for(double v) { return v < 2 ? 3 : v < 100 ? 2 : v < 1000 ? 1 : 0; }
 
 /* ---- bars ------------------------------------------------------------------------------------------------------------- */
 
@@ -40,7 +40,7 @@ static void bars(wt_specialize *s, wt_report *r, bool acc, const char *title)
             memcpy(bar + i * s->n_series, acc ? s->quality[i].acc : s->quality[i].ppl, s->n_series * sizeof *bar);
         wt_svg_bars(&r->t, &(wt_bars){ .title = title, .n_group = s->n_quality, .n_series = s->n_series, .group = (const char *const *)name,
                                        .series = s->series, .bar = bar, .percent = acc, .max = acc ? 1 : 0, .log = !acc,
-                                       .digits = acc ? 0 : digits_for(s->quality[0].ppl[0].value) - 1 });
+                                       .digits = acc ? 0 : digits_for(s->quality[0].ppl[0].value) });
         wt_svg_legend(&r->t, s->series, s->n_series);
     } else r->t.failed = true;
     free_labels(s, name);
@@ -55,7 +55,7 @@ static void bar_cell(wt_report *r, const wt_bar *b, bool acc)
     double k = acc ? 100 : 1;
     if (!isfinite(b->value)) wt_report_cell(r, "not measured");
     else if (!isfinite(b->lo) || !isfinite(b->hi)) wt_report_cell(r, "%s%s", WT_FIXED(k * b->value, d), acc ? " %" : "");
-    else wt_report_cell(r, "%s%s (%s to %s)", WT_FIXED(k * b->value, d), acc ? " %" : "", WT_FIXED(k * b->lo, d), WT_FIXED(k * b->hi, d));
+    else wt_report_cell(r, "%s%s (%s\xe2\x80\x93%s)", WT_FIXED(k * b->value, d), acc ? " %" : "", WT_FIXED(k * b->lo, d), WT_FIXED(k * b->hi, d));
 }
 
 static void table(wt_specialize *s, wt_report *r, bool acc)
@@ -84,17 +84,19 @@ static void table(wt_specialize *s, wt_report *r, bool acc)
 
 typedef enum verdict { BETTER, SAME, WORSE } verdict;
 
-static const double PPL_MATTERS = 1.05;
+/* Whether b lies above a by more than chance: intervals apart; without intervals (one document) by more than a twentieth. */
+static bool above(const wt_bar *a, const wt_bar *b)
+{
+    if (isfinite(a->hi) && isfinite(b->lo)) return b->lo > a->hi;
+    return b->value > 1.05 * a->value;
+}
 
-/* With questions: the interval of the difference excludes zero. Without: perplexity moved by more than a twentieth. */
+/* One clear loss, of answers or of perplexity, makes a domain worse; it is better only without one. */
 static verdict judge(const wt_quality *q)
 {
-    if (isfinite(q->acc[0].value) && isfinite(q->acc[1].value)) {
-        if (wt_drop_at_least(&q->acc[0], &q->acc[1]) > 0) return WORSE;
-        return wt_drop_at_least(&q->acc[1], &q->acc[0]) > 0 ? BETTER : SAME;
-    }
-    double ratio = q->ppl[1].value / q->ppl[0].value;
-    return ratio > PPL_MATTERS ? WORSE : ratio < 1 / PPL_MATTERS ? BETTER : SAME;
+    bool acc = isfinite(q->acc[0].value) && isfinite(q->acc[1].value);
+    if (above(&q->ppl[0], &q->ppl[1]) || (acc && wt_drop_at_least(&q->acc[0], &q->acc[1]) > 0)) return WORSE;
+    return above(&q->ppl[1], &q->ppl[0]) || (acc && wt_drop_at_least(&q->acc[1], &q->acc[0]) > 0) ? BETTER : SAME;
 }
 
 static void one_line(wt_specialize *s, wt_report *r, const wt_quality *q)
@@ -103,9 +105,9 @@ static void one_line(wt_specialize *s, wt_report *r, const wt_quality *q)
     const char *before = WT_FIXED(q->ppl[0].value, digits_for(q->ppl[0].value)), *after = WT_FIXED(q->ppl[1].value, digits_for(q->ppl[1].value));
     if (!name) r->t.failed = true;
     else if (isfinite(q->acc[0].value))
-        wt_report_item(r, "%s: exact match %s %% before, %s %% after; perplexity %s before, %s after", name, WT_FIXED(100 * q->acc[0].value, 1),
+        wt_report_item(r, "%s: exact match %s \xe2\x86\x92 %s %%, perplexity %s \xe2\x86\x92 %s", name, WT_FIXED(100 * q->acc[0].value, 1),
                        WT_FIXED(100 * q->acc[1].value, 1), before, after);
-    else wt_report_item(r, "%s: perplexity %s before, %s after", name, before, after);
+    else wt_report_item(r, "%s: perplexity %s \xe2\x86\x92 %s", name, before, after);
     wt_free(s->cx, name);
 }
 
@@ -131,8 +133,9 @@ static void lost(wt_specialize *s, wt_report *r)
     group(s, r, SAME, "No clear change");
     group(s, r, BETTER, "Better");
     if (!worse) wt_report_para(r, "No domain that was measured became clearly worse.");
-    if (any_acc(s)) wt_report_small(r, "\"Clearly\" means that the 95 %% interval of the difference in exact match does not contain zero (Newcombe's interval).");
-    else wt_report_small(r, "\"Clearly\" means that perplexity moved by more than 5 %%.");
+    wt_report_small(r, "\"Clearly\" means that the 95 %% intervals of perplexity before and after do not overlap%s. The intervals are cautious: a smaller "
+                    "loss may hide under \"no clear change\".", any_acc(s) ? ", or that the 95 % interval of the difference in exact match (Newcombe's) "
+                    "excludes zero" : "");
     if (s->n_quality == 1) wt_report_small(r, "Other domains were not measured. A specialised file is expected to lose most of what lies outside its domain.");
 }
 
@@ -148,8 +151,8 @@ static void how_measured(wt_specialize *s, wt_report *r)
                        "held out: %zu chose the experts, %zu measured perplexity. So few documents give wide intervals, and exact match was not measured. "
                        "Give --eval FILE to measure properly; then all demonstrations choose.", s->n_calib, s->n_held);
     else if (s->n_seen)
-        wt_report_note(r, WT_NOTE_BAD, "Some of these lines were seen before", "%zu lines of the evaluation file are demonstrations too. They helped to choose the "
-                       "experts, so the numbers of the chosen domain are too good.", s->n_seen);
+        wt_report_note(r, WT_NOTE_BAD, "Some of these lines were seen before", "%zu of the evaluation lines %s among the demonstrations too. What helped to choose "
+                       "the experts says too much good about the choice.", s->n_seen, s->n_seen == 1 ? "is" : "are");
     else if (!s->ask)
         wt_report_note(r, WT_NOTE_PLAIN, "Perplexity only", "Some evaluation lines are plain text without a prompt and an answer, so exact match was not measured.");
     else wt_report_para(r, "Every version answered the same questions and read the same texts. None of them is among the demonstrations.");

@@ -21,7 +21,7 @@ static const char *bytes(char buf[32], int64_t n)
 }
 #define BYTES(n) bytes((char[32]){ 0 }, (n))
 
-static const char *ppl(char buf[32], double v) { return wt_fixed(buf, v, v < 10 ? 3 : v < 100 ? 2 : 1); }
+static const char *ppl(char buf[32], double v) { return wt_fixed(buf, v, v < 2 ? 3 : v < 100 ? 2 : 1); }
 #define PPL(v) ppl((char[32]){ 0 }, (v))
 
 static double smaller(int64_t before, int64_t after) { return before ? 100 * (1 - (double)after / (double)before) : 0; }
@@ -70,7 +70,7 @@ static void facts(wt_specialize *s, wt_report *r)
     snprintf(detail, sizeof detail, "exact answers, %.90s", s->chosen);
     if (isfinite(x->acc_before)) fact(r, "correct", WT_FIXED(100 * x->acc_before, 1), WT_FIXED(100 * x->acc_after, 1), " %", detail);
     snprintf(detail, sizeof detail, "%.90s; lower is better", s->chosen);
-    if (isfinite(x->ppl_before)) fact(r, "perplexity", WT_FIXED(x->ppl_before, 2), WT_FIXED(x->ppl_after, 2), "", detail);
+    if (isfinite(x->ppl_before)) fact(r, "perplexity", PPL(x->ppl_before), PPL(x->ppl_after), "", detail);
     if (isfinite(x->toks_before)) fact(r, "writing speed", WT_FIXED(x->toks_before, 0), WT_FIXED(x->toks_after, 0), "", "tokens per second");
     wt_report_facts_end(r);
 }
@@ -93,7 +93,7 @@ static void beside(wt_specialize *s, wt_report *r, const wt_quality *q)
         bool better = acc ? b->value > ours->value : b->value < ours->value, random = !strcmp(s->series[i], "random");
         const char *was = random ? "Keeping as many experts at random" : "Keeping the most often chosen experts instead";
         double k = acc ? 100 : 1;
-        int d = acc ? 1 : b->value < 10 ? 3 : 1;
+        int d = acc ? 1 : b->value < 2 ? 3 : b->value < 100 ? 2 : 1;
         if (random) wt_report_para(r, "%s gives %s%s (between %s and %s in three draws).", was, WT_FIXED(k * b->value, d), acc ? " %" : " in perplexity",
                                    WT_FIXED(k * b->lo, d), WT_FIXED(k * b->hi, d));
         else wt_report_para(r, "%s gives %s%s.", was, WT_FIXED(k * b->value, d), acc ? " %" : " in perplexity");

@@ -14,6 +14,7 @@ const char *wt_fixed(char buf[32], double v, int digits)
     if (fabs(v) >= 1e9) {                         /* mantissa and exponent without the locale's point */
         int e = (int)floor(log10(fabs(v)));
         double m = round(v / pow(10, e) * 100);
+        if (fabs(m) >= 1000) { m /= 10; e++; }
         snprintf(buf, 32, "%s%d.%02de%d", m < 0 ? "-" : "", abs((int)m) / 100, abs((int)m) % 100, e);
         return buf;
     }

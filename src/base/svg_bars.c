@@ -46,15 +46,23 @@ static double round_step(double range)
     return (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10) * p;
 }
 
+/* 1, 2, 5, 10 ... while they are few, then powers of ten; halves where the range is narrow. */
+static void log_ticks(wt_text *t, const wt_bars *b, double end, int height)
+{
+    static const double narrow[] = { 1, 1.5, 2, 3, 4 }, m[] = { 1, 2, 5 };
+    if (end <= 4) {
+        for (int i = 0; i < 5 && narrow[i] <= end * 1.0001; i++) tick(t, b, narrow[i], end, height);
+        return;
+    }
+    for (double p = 1; p <= end * 1.0001; p *= end > 1e6 ? 1000 : 10)
+        for (int i = 0; i < (end <= 60 ? 3 : 1) && p * m[i] <= end * 1.0001; i++) tick(t, b, p * m[i], end, height);
+}
+
 static void ticks(wt_text *t, const wt_bars *b, double end, int height)
 {
-    if (b->log) {                                 /* powers with an even, readable distance */
-        double base = end <= 4 ? 1.25 : end <= 20 ? 2 : end <= 2000 ? 10 : 100;
-        for (double v = 1; v <= end * 1.0001; v *= base) tick(t, b, v, end, height);
-    } else {
-        double step = b->percent && end == 1 ? 0.25 : round_step(end);
-        for (int i = 0; i * step <= end * 1.0001; i++) tick(t, b, i * step, end, height);
-    }
+    if (b->log) { log_ticks(t, b, end, height); return; }
+    double step = b->percent && end == 1 ? 0.25 : round_step(end);
+    for (int i = 0; i * step <= end * 1.0001; i++) tick(t, b, i * step, end, height);
 }
 
 static void whisker(wt_text *t, const wt_bars *b, const wt_bar *v, double end, int y)

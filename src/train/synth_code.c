@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* ---- json: `{"cat": 3, "dog": 7} drop cat ->` -> ` {"dog": 7}` -------------------------------------------------------
- * Operations: get KEY, drop KEY, set KEY N, rename KEY to KEY, swap (the values of two pairs), keys. */
+/* ---- json: `{"cat": 3, "dog": 7} drop "cat" ->` -> ` {"dog": 7}` -----------------------------------------------------
+ * Operations: get KEY:, drop KEY ->, set KEY: N ->, rename KEY to KEY ->, swap -> (the values of two pairs), keys ->. */
 
 static const char *const name[] = {
     "cat", "dog", "tea", "cup", "sun", "map", "pen", "box", "hat", "key", "egg", "car", NULL,
@@ -34,10 +34,10 @@ static void json_ask(wt_rng *rng, char *prompt)
     const char *key = name[o.key[wt_synth_between(rng, 0, o.n - 1)]];
     put_object(prompt, &o);
     switch (form) {
-    case GET:    wt_synth_put(prompt, " get %s", key); break;
-    case DROP:   wt_synth_put(prompt, " drop %s", key); break;
-    case SET:    wt_synth_put(prompt, " set %s %d", key, wt_synth_between(rng, 0, 9)); break;
-    case RENAME: wt_synth_put(prompt, " rename %s to %s", key, name[keys[o.n]]); break;
+    case GET:    wt_synth_put(prompt, " get \"%s\":", key); return;
+    case DROP:   wt_synth_put(prompt, " drop \"%s\"", key); break;
+    case SET:    wt_synth_put(prompt, " set \"%s\": %d", key, wt_synth_between(rng, 0, 9)); break;
+    case RENAME: wt_synth_put(prompt, " rename \"%s\" to \"%s\"", key, name[keys[o.n]]); break;
     case SWAP:   wt_synth_put(prompt, " swap"); break;
     default:     wt_synth_put(prompt, " keys");
     }
@@ -55,10 +55,16 @@ static bool read_object(const char **s, object *o)
     return wt_synth_skip(s, "}");
 }
 
+static bool read_name(const char **s, int *k)
+{
+    return wt_synth_skip(s, " \"") && wt_synth_pick(s, name, k) && wt_synth_skip(s, "\"");
+}
+
+/* Which pair of the object is named; -1: none. */
 static int read_key(const char **s, const object *o)
 {
     int k;
-    if (wt_synth_pick(s, name, &k))
+    if (read_name(s, &k))
         for (int i = 0; i < o->n; i++)
             if (o->key[i] == k) return i;
     return -1;
@@ -77,20 +83,21 @@ static bool json_solve(const char *s, char *answer)
     object o;
     int i;
     if (!read_object(&s, &o)) return false;
-    if (wt_synth_skip(&s, " get ")) {
+    if (wt_synth_skip(&s, " get")) {
         if ((i = read_key(&s, &o)) < 0) return false;
         wt_synth_put(answer, " %d", o.value[i]);
+        return strcmp(s, ":") == 0;
     } else if (wt_synth_skip(&s, " keys")) {
         for (i = 0; i < o.n; i++) wt_synth_put(answer, "%s\"%s\"", i ? ", " : " [", name[o.key[i]]);
         wt_synth_put(answer, "]");
     } else {
-        if (wt_synth_skip(&s, " drop ")) {
+        if (wt_synth_skip(&s, " drop")) {
             if ((i = read_key(&s, &o)) < 0) return false;
             drop_pair(&o, i);
-        } else if (wt_synth_skip(&s, " set ")) {
-            if ((i = read_key(&s, &o)) < 0 || !wt_synth_skip(&s, " ") || !wt_synth_int(&s, &o.value[i])) return false;
-        } else if (wt_synth_skip(&s, " rename ")) {
-            if ((i = read_key(&s, &o)) < 0 || !wt_synth_skip(&s, " to ") || !wt_synth_pick(&s, name, &o.key[i])) return false;
+        } else if (wt_synth_skip(&s, " set")) {
+            if ((i = read_key(&s, &o)) < 0 || !wt_synth_skip(&s, ": ") || !wt_synth_int(&s, &o.value[i])) return false;
+        } else if (wt_synth_skip(&s, " rename")) {
+            if ((i = read_key(&s, &o)) < 0 || !wt_synth_skip(&s, " to") || !read_name(&s, &o.key[i])) return false;
         } else if (wt_synth_skip(&s, " swap") && o.n == 2) {
             int t = o.value[0];
             o.value[0] = o.value[1];
@@ -110,7 +117,8 @@ const wt_synth_domain wt_synth_json = {
 };
 
 /* ---- code: `x = 3; y = x + 4; print(y) #` -> " 7" --------------------------------------------------------------------
- * Lines of Python on small numbers: two or three assignments, or one built-in on a list. */
+ * Lines of Python on small numbers: two or three assignments, each using the one
+ * before, or one operation on a list. */
 
 static const char *const builtin[] = {"max", "min", "len", "sum", "sorted", NULL};
 enum { n_builtin = 5, max_list = 4 };
@@ -123,28 +131,22 @@ static void put_list(char *buf, const int *v, int n)
 
 static void ask_assignments(wt_rng *rng, char *prompt)
 {
-    int var[3], value[3], n = wt_synth_between(rng, 2, 3);
+    int var[3], value = wt_synth_between(rng, 1, 9), n = wt_synth_between(rng, 2, 3);
     wt_synth_distinct(rng, 26, n, var);
-    for (int i = 0; i < n; i++) {
+    wt_synth_put(prompt, "%c = %d", 'a' + var[0], value);
+    for (int i = 1; i < n; i++) {
         int k = wt_synth_between(rng, 1, 9);
-        wt_synth_put(prompt, "%s%c = ", i ? "; " : "", 'a' + var[i]);
-        if (i == 0) {
-            value[i] = wt_synth_between(rng, 1, 9);
-            wt_synth_put(prompt, "%d", value[i]);
-        } else {
-            int from = wt_synth_between(rng, 0, i - 1);
-            bool minus = wt_synth_between(rng, 0, 1) && k <= value[from];
-            value[i] = value[from] + (minus ? -k : k);
-            wt_synth_put(prompt, "%c %c %d", 'a' + var[from], minus ? '-' : '+', k);
-        }
+        bool minus = wt_synth_between(rng, 0, 1) && k <= value;
+        value += minus ? -k : k;
+        wt_synth_put(prompt, "; %c = %c %c %d", 'a' + var[i], 'a' + var[i - 1], minus ? '-' : '+', k);
     }
-    wt_synth_put(prompt, "; print(%c) #", 'a' + var[wt_synth_between(rng, 0, n - 1)]);
+    wt_synth_put(prompt, "; print(%c) #", 'a' + var[n - 1]);
 }
 
 static void code_ask(wt_rng *rng, char *prompt)
 {
     int v[max_list], form = wt_synth_between(rng, 0, 9), n = wt_synth_between(rng, 3, max_list);
-    if (form <= 4) {
+    if (form <= 2) {
         ask_assignments(rng, prompt);
         return;
     }

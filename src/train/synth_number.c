@@ -4,20 +4,13 @@
 #include <string.h>
 
 /* ---- arithmetic: "Compute 47 + 8 =" -> " 55" -------------------------------------------------------------------------
- * A number below 100 and a digit, or three digits. No result is negative. */
+ * A number below 100 and a digit. No result is negative. */
 
 static void arithmetic_ask(wt_rng *rng, char *prompt)
 {
-    int a = wt_synth_between(rng, 0, 99), b = wt_synth_between(rng, 0, 9), form = wt_synth_between(rng, 0, 4);
-    if (form <= 1) {
-        wt_synth_put(prompt, "Compute %d + %d =", a, b);
-    } else if (form <= 3) {
-        wt_synth_put(prompt, "Compute %d - %d =", a > b ? a : b, a > b ? b : a);
-    } else {
-        int c = wt_synth_between(rng, 0, 9);
-        a %= 10;
-        wt_synth_put(prompt, "Compute %d + %d %c %d =", a, b, wt_synth_between(rng, 0, 1) && c <= a + b ? '-' : '+', c);
-    }
+    int a = wt_synth_between(rng, 0, 99), b = wt_synth_between(rng, 0, 9);
+    if (wt_synth_between(rng, 0, 1)) wt_synth_put(prompt, "Compute %d + %d =", a, b);
+    else wt_synth_put(prompt, "Compute %d - %d =", a > b ? a : b, a > b ? b : a);
 }
 
 static bool arithmetic_solve(const char *s, char *answer)

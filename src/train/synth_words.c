@@ -83,43 +83,42 @@ const wt_synth_domain wt_synth_sets = {
     .ask = sets_ask, .solve = sets_solve,
 };
 
-/* ---- recall: "red=7 blue=3 green=5; blue?" -> " 3" -------------------------------------------------------------------
- * Three to five pairs of a colour and a digit; asked for a value by its key, or for the key of a value ("3?" -> " blue"). */
+/* ---- recall: "Note: the dog is red, the king is gold, the fish is pink; the king is" -> " gold" ----------------------
+ * Three to five things and their colours; asked for the colour of one. */
 
+static const char *const thing[] = {
+    "bird", "dog", "cat", "horse", "fish", "girl", "boy", "king", "child", "bear", NULL,
+};
 static const char *const colour[] = {
     "red", "blue", "green", "black", "white", "pink", "gold", "grey", "brown", "orange", "purple", "silver", NULL,
 };
-enum { n_colour = 12, max_pair = 5 };
+enum { n_thing = 10, n_colour = 12, max_pair = 5 };
 
 static void recall_ask(wt_rng *rng, char *prompt)
 {
-    int key[max_pair], value[max_pair], n = wt_synth_between(rng, 3, max_pair), i = wt_synth_between(rng, 0, n - 1);
-    wt_synth_distinct(rng, n_colour, n, key);
-    wt_synth_distinct(rng, 10, n, value);
-    for (int j = 0; j < n; j++) wt_synth_put(prompt, "%s%s=%d", j ? " " : "", colour[key[j]], value[j]);
-    if (wt_synth_between(rng, 0, 2)) wt_synth_put(prompt, "; %s?", colour[key[i]]);
-    else wt_synth_put(prompt, "; %d?", value[i]);
+    int who[max_pair], look[max_pair], n = wt_synth_between(rng, 3, max_pair);
+    wt_synth_distinct(rng, n_thing, n, who);
+    wt_synth_distinct(rng, n_colour, n, look);
+    wt_synth_put(prompt, "Note:");
+    for (int i = 0; i < n; i++) wt_synth_put(prompt, "%s the %s is %s", i ? "," : "", thing[who[i]], colour[look[i]]);
+    wt_synth_put(prompt, "; the %s is", thing[who[wt_synth_between(rng, 0, n - 1)]]);
 }
 
 static bool recall_solve(const char *s, char *answer)
 {
-    int key[max_pair], value[max_pair], n = 0, k, v;
+    int who[max_pair], look[max_pair], n = 0, asked;
+    if (!wt_synth_skip(&s, "Note:")) return false;
     do {
-        if (n == max_pair || !wt_synth_pick(&s, colour, &key[n])) return false;
-        if (!wt_synth_skip(&s, "=") || !wt_synth_int(&s, &value[n++])) return false;
-    } while (wt_synth_skip(&s, " "));
-    if (!wt_synth_skip(&s, "; ")) return false;
-    if (wt_synth_pick(&s, colour, &k)) {
-        for (int i = 0; i < n && !answer[0]; i++)
-            if (key[i] == k) wt_synth_put(answer, " %d", value[i]);
-    } else if (wt_synth_int(&s, &v)) {
-        for (int i = 0; i < n && !answer[0]; i++)
-            if (value[i] == v) wt_synth_put(answer, " %s", colour[key[i]]);
-    }
-    return answer[0] && strcmp(s, "?") == 0;
+        if (n == max_pair || !wt_synth_skip(&s, " the ") || !wt_synth_pick(&s, thing, &who[n])) return false;
+        if (!wt_synth_skip(&s, " is ") || !wt_synth_pick(&s, colour, &look[n++])) return false;
+    } while (wt_synth_skip(&s, ","));
+    if (!wt_synth_skip(&s, "; the ") || !wt_synth_pick(&s, thing, &asked) || strcmp(s, " is") != 0) return false;
+    for (int i = 0; i < n && !answer[0]; i++)
+        if (who[i] == asked) wt_synth_put(answer, " %s", colour[look[i]]);
+    return answer[0] != 0;
 }
 
 const wt_synth_domain wt_synth_recall = {
-    .name = "recall", .about = "looking up one of several pairs given before",
+    .name = "recall", .about = "looking up one of several facts given before",
     .ask = recall_ask, .solve = recall_solve,
 };

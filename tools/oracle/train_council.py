@@ -153,8 +153,9 @@ class Sampler:
                 row[1:] = np.resize(token[:n], room)
                 w[n + 2:] = 1
             else:
-                # Other tokens stand between key and values, and other ones when asked: `cat": 3`, `get cat -> 3`.
-                told, asked = (self.rng.integers(1, VOCAB, self.rng.integers(0, 4)) for _ in range(2))
+                # Some tokens stand between key and values, as in `cat": 3`; sometimes other ones when asked.
+                told, asked = self.rng.integers(1, VOCAB, (2, self.rng.integers(0, 4)))
+                if r % 4: asked = told
                 n = room // (6 + len(told) + len(asked))
                 key, value = token[:n], self.rng.choice(token[-10:], (n, 2))    # ten values: as ambiguous as digits
                 pairs = [(i, told) for i in range(n)] + [(i, asked) for i in self.rng.permutation(n)]

@@ -1,0 +1,55 @@
+# The front door. Meson knows the sources; this file knows what people want to do.
+BUILD ?= build
+DEMO   = $(BUILD)/demo
+DOMAIN ?= json
+MODEL  = models/council-Q8_0.gguf
+
+.PHONY: all setup demo debug test test-debug install clean help
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+setup:
+	@tools/setup
+
+$(BUILD)/build.ninja: | setup
+	@meson setup $(BUILD) >/dev/null || { cat $(BUILD)/meson-logs/meson-log.txt; exit 1; }
+
+build-debug/build.ninja: | setup
+	@meson setup build-debug -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+# The main job, on the model that ships: a smaller model for one domain, and a page about it.
+demo: all
+	@$(BUILD)/witan data synth $(DEMO)/data --seed 7 --train 0 --valid 0 --test 100 --demos 10 >/dev/null
+	$(BUILD)/witan specialize $(MODEL) --demos $(DEMO)/data/$(DOMAIN).demos.jsonl --keep 0.5 \
+	    --eval $(DEMO)/data/all.test.jsonl -o $(DEMO)/council-$(DOMAIN).gguf --report $(DEMO)/report.html
+	@echo
+	@echo "Open $(DEMO)/report.html in a browser. Then try another domain: make demo DOMAIN=units"
+	@echo "(arithmetic, units, sets, dates, recall, grammar, json, code), or your own demonstrations:"
+	@echo "    $(BUILD)/witan specialize --help"
+
+debug: build-debug/build.ninja
+	@ninja -C build-debug
+	@echo "build-debug/witan checks addresses and undefined behaviour as it runs."
+
+test: all
+	@tests/run $(BUILD)
+
+test-debug: debug
+	@tests/run build-debug
+
+install: all
+	@meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-debug
+
+help:
+	@echo "make             install missing packages, build $(BUILD)/witan"
+	@echo "make demo        the main job on the model that ships: a smaller model and a report (DOMAIN=$(DOMAIN))"
+	@echo "make test        every test; the last line counts them"
+	@echo "make debug       build-debug/witan with address and undefined-behaviour checks"
+	@echo "make test-debug  every test under those checks"
+	@echo "make install     install the command, the library and its header (DESTDIR works)"
+	@echo "make clean       remove the build folders"
+	@echo "tools/bare-check tries demo and test in a bare Debian 12 tree (root, debootstrap)"

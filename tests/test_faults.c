@@ -1,0 +1,203 @@
+/* Every n-th allocation, open, read, write, sync, rename and mapping fails in turn, over everything that opens or writes files. */
+#include "fault.h"
+#include "tiny.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char model[160], demos[160], out[160], plan[160], record[160], report[160];
+
+static int set_up(void **state)
+{
+    (void)state;
+    fault f = { 0 };
+    witan_ctx *cx = fault_ctx(&f);
+    strcpy(model, fault_path("tiny.gguf"));
+    strcpy(demos, fault_path("demos.jsonl"));
+    strcpy(out, fault_path("out"));
+    strcpy(plan, fault_path("plan.json"));
+    strcpy(record, fault_path("record.json"));
+    strcpy(report, fault_path("report.html"));
+    tiny_demos(demos);
+    wt_status st = tiny_write(cx, model, WT_Q8_0, 1);
+    witan_ctx_free(cx);
+    return st || f.live;
+}
+
+static int tear_down(void **state) { (void)state; fault_folder_free(); return 0; }
+
+/* ---- scenes --------------------------------------------------------------------------------------------------------- */
+
+static witan_status open_and_feed(witan_ctx *cx, void *arg)
+{
+    witan_model *m = NULL;
+    witan_session *s = NULL;
+    witan_sampler *sm = NULL;
+    int32_t *ids = NULL;
+    char *text = NULL;
+    size_t n, len;
+    witan_status st = witan_model_open(cx, model, &(witan_model_options){ .resident = arg != NULL }, &m);
+    if (!st) st = witan_session_new(cx, m, &(witan_session_options){ .n_ctx = 32, .n_seq = 2 }, &s);
+    if (!st) st = witan_tokenize(cx, m, "hello there", 11, WITAN_TOK_BOS | WITAN_TOK_SPECIAL, &ids, &n);
+    if (!st) st = witan_feed(s, 0, ids, n);
+    if (!st) st = witan_sampler_new(cx, TINY_VOCAB, NULL, &sm);
+    if (!st) st = witan_detokenize(cx, m, ids, n, false, &text, &len);
+    witan_free(cx, text);
+    witan_free(cx, ids);
+    witan_sampler_free(sm);
+    witan_session_free(s);
+    witan_model_free(m);
+    return st;
+}
+
+static witan_status prune(witan_ctx *cx, void *arg)
+{
+    witan_model *m = NULL;
+    witan_record *r = NULL;
+    witan_plan *p = NULL;
+    (void)arg;
+    witan_status st = witan_model_open(cx, model, NULL, &m);
+    if (!st) st = witan_profile(cx, m, &(witan_profile_options){ .data = demos }, &r);
+    if (!st) st = witan_plan_make(cx, m, r, &(witan_plan_options){ .score = "easy-ep", .keep = 0.5 }, &p);
+    if (!st) st = witan_plan_apply(cx, m, p, "test", out);
+    witan_plan_free(p);
+    witan_record_free(r);
+    witan_model_free(m);
+    return st;
+}
+
+static witan_status write_tiny(witan_ctx *cx, void *arg) { (void)arg; return tiny_write(cx, out, WT_Q4_0, 3); }
+
+static witan_status plan_and_record_round_trip(witan_ctx *cx, void *arg)
+{
+    witan_model *m = NULL;
+    witan_record *r = NULL, *r2 = NULL;
+    witan_plan *p = NULL, *p2 = NULL;
+    (void)arg;
+    witan_status st = witan_model_open(cx, model, NULL, &m);
+    if (!st) st = witan_profile(cx, m, &(witan_profile_options){ .data = demos }, &r);
+    if (!st) st = witan_record_save(cx, r, record);
+    if (!st) st = witan_record_load(cx, record, &r2);
+    if (!st) st = witan_record_merge(cx, r2, r);
+    if (!st) st = witan_plan_make(cx, m, r2, &(witan_plan_options){ .score = "freq", .score_opts = "soft=true", .keep = 0.5 }, &p);
+    if (!st) st = witan_plan_save(cx, p, plan);
+    if (!st) st = witan_plan_load(cx, plan, &p2);
+    if (!st) st = witan_plan_check(cx, p2, m);
+    witan_plan_free(p);
+    witan_plan_free(p2);
+    witan_record_free(r);
+    witan_record_free(r2);
+    witan_model_free(m);
+    return st;
+}
+
+static witan_status evaluate(witan_ctx *cx, void *arg)
+{
+    witan_model *m = NULL;
+    witan_eval_result *r = NULL;
+    (void)arg;
+    witan_status st = witan_model_open(cx, model, NULL, &m);
+    if (!st) st = witan_eval(cx, m, &(witan_eval_options){ .jsonl = demos, .n_ctx = 64 }, &r);
+    witan_eval_free(cx, r);
+    witan_model_free(m);
+    return st;
+}
+
+static witan_status describe(witan_ctx *cx, void *arg)
+{
+    char *json = NULL;
+    (void)arg;
+    witan_status st = witan_inspect(cx, model, &json);
+    witan_free(cx, json);
+    return st;
+}
+
+static witan_status corpus(witan_ctx *cx, void *arg)
+{
+    (void)arg;
+    return witan_synth(cx, &(witan_synth_options){ .dir = fault_folder(), .seed = 1, .train = 3, .valid = 1, .test = 1, .demos = 1 });
+}
+
+static witan_status specialize(witan_ctx *cx, void *arg)
+{
+    witan_specialize_result r;
+    (void)arg;
+    return witan_specialize(cx, &(witan_specialize_options){ .model = model, .demos = demos, .out = out, .report = report, .score = "easy-ep", .keep = 0.5, .seed = 1,
+                                                             .domain = "a", .command = "test", .n_ctx = 32 }, &r);
+}
+
+/* ---- the loops ------------------------------------------------------------------------------------------------------ */
+
+static void all_kinds(fault_scene scene, void *arg, const char *output, long most)
+{
+    for (fault_kind k = 0; k < FAULT_CLOSE; k++) {
+        long n = fault_each(k, scene, arg, output, most);
+        if (n >= most) fail_msg("%s: still failing after %ld rounds", fault_name[k], n);
+    }
+}
+
+static void nth_failure_of_open_and_feed(void **state) { (void)state; all_kinds(open_and_feed, NULL, NULL, 4000); all_kinds(open_and_feed, model, NULL, 4000); }
+static void nth_failure_of_writing_a_model(void **state) { (void)state; all_kinds(write_tiny, NULL, out, 4000); }
+static void nth_failure_of_profile_plan_apply(void **state) { (void)state; all_kinds(prune, NULL, out, 4000); }
+static void nth_failure_of_plan_and_record_files(void **state) { (void)state; all_kinds(plan_and_record_round_trip, NULL, NULL, 8000); }
+static void nth_failure_of_eval(void **state) { (void)state; all_kinds(evaluate, NULL, NULL, 4000); }
+
+/* A failure inside may turn into "not runnable, because ...": only the description of the file itself may fail. */
+static void nth_failure_of_inspect(void **state)
+{
+    (void)state;
+    for (fault_kind k = 0; k < FAULT_CLOSE; k++) fault_each(k, describe, NULL, NULL, 4000);
+}
+
+static void nth_failure_of_synth(void **state) { (void)state; all_kinds(corpus, NULL, NULL, 4000); }
+
+static void nth_failure_of_specialize(void **state)
+{
+    (void)state;
+    for (fault_kind k = 0; k < FAULT_CLOSE; k++) fault_each(k, specialize, NULL, out, 400);
+}
+
+static void short_and_interrupted_io_changes_nothing(void **state)
+{
+    (void)state;
+    fault f = { .short_io = true, .eintr = true };
+    witan_ctx *cx = fault_ctx(&f);
+    assert_int_equal(prune(cx, NULL), WITAN_OK);
+    assert_int_equal(plan_and_record_round_trip(cx, NULL), WITAN_OK);
+    witan_ctx_free(cx);
+    assert_int_equal(f.live, 0);
+}
+
+static void decoding_allocates_nothing(void **state)
+{
+    (void)state;
+    fault f = { 0 };
+    witan_ctx *cx = fault_ctx(&f);
+    witan_model *m;
+    witan_session *s;
+    int32_t id = 5;
+    assert_int_equal(witan_model_open(cx, model, NULL, &m), WITAN_OK);
+    assert_int_equal(witan_session_new(cx, m, NULL, &s), WITAN_OK);
+    for (int i = 0; i < 3; i++) assert_int_equal(witan_feed(s, 0, &id, 1), WITAN_OK);
+    long before = f.count[FAULT_ALLOC];
+    for (int i = 0; i < 100; i++) assert_int_equal(witan_feed(s, 0, &id, 1), WITAN_OK);
+    assert_int_equal(f.count[FAULT_ALLOC], before);
+    witan_session_free(s);
+    witan_model_free(m);
+    witan_ctx_free(cx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nth_failure_of_open_and_feed), cmocka_unit_test(nth_failure_of_writing_a_model),
+        cmocka_unit_test(nth_failure_of_profile_plan_apply), cmocka_unit_test(nth_failure_of_plan_and_record_files),
+        cmocka_unit_test(nth_failure_of_eval), cmocka_unit_test(nth_failure_of_inspect), cmocka_unit_test(nth_failure_of_synth),
+        cmocka_unit_test(nth_failure_of_specialize), cmocka_unit_test(short_and_interrupted_io_changes_nothing),
+        cmocka_unit_test(decoding_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
