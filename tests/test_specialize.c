@@ -1,6 +1,7 @@
 /* The main job on a tiny random model, and on the model that ships where it is there: what comes out, what the report says, and
  * that failures leave nothing behind. */
 #include "fault.h"
+#include "base/file.h"
 #include "tiny.h"
 
 #include <dirent.h>
@@ -429,6 +430,33 @@ static void stopping_in_any_phase_leaves_nothing(void **state)
     place_remove(&p);
 }
 
+/* A disk that silently damages the second half of every large write. */
+static ssize_t damaged_write(void *user, int fd, const void *p, size_t n)
+{
+    (void)user;
+    uint8_t *copy = malloc(n);
+    memcpy(copy, p, n);
+    for (size_t i = n / 2; n > 10000 && i < n; i += 16) copy[i] ^= 0x15;
+    ssize_t k = write(fd, copy, n);
+    free(copy);
+    return k;
+}
+
+static void a_file_that_computes_something_else_is_noticed_and_removed(void **state)
+{
+    (void)state;
+    place p;
+    place_make(&p, 3);
+    witan_io io = wt_io_system();
+    io.write = damaged_write;
+    witan_ctx *cx = witan_ctx_new(&(witan_config){ .io = &io });
+    witan_specialize_options o = usual(&p);
+    o.report = p.report;
+    refused(cx, &p, &o, WITAN_EMISMATCH, "does not compute what the worn plan computes");
+    witan_ctx_free(cx);
+    place_remove(&p);
+}
+
 static witan_status with_faults(const place *p, fault *f)
 {
     witan_specialize_options o = usual(p);
@@ -494,6 +522,7 @@ int main(void)
         cmocka_unit_test(wrong_inputs_are_refused_and_leave_nothing),
         cmocka_unit_test(progress_names_the_phases_in_order_and_never_goes_back),
         cmocka_unit_test(stopping_in_any_phase_leaves_nothing),
+        cmocka_unit_test(a_file_that_computes_something_else_is_noticed_and_removed),
         cmocka_unit_test(a_failing_allocation_anywhere_leaves_nothing),
         cmocka_unit_test(a_failing_file_call_anywhere_leaves_nothing_or_a_whole_result),
     };

@@ -32,7 +32,8 @@ typedef struct wt_specialize {
     const wt_method *method;
 
     wt_docs demos;                   /* of the chosen domain or domains, labelled */
-    char *chosen;                    /* "arithmetic", "arithmetic, dates" */
+    char *chosen;                    /* "arithmetic", "arithmetic, dates", "your own domain" where nothing names one */
+    bool unlabelled;
     size_t n_chosen;                 /* how many domains */
     bool no_domains;                 /* evaluation lines name no domain: all of them count as chosen */
     wt_measured on;

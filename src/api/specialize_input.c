@@ -74,6 +74,7 @@ static wt_status choose(wt_specialize *s, bool *as_is)
         s->demos.doc[n++] = *d;
     }
     s->demos.n = n;
+    s->unlabelled = !want && !n_labelled;
     *as_is = n == all && (!want || n_labelled == all);
     return n ? WITAN_OK : wt_fail(s->cx, WT_ELIMIT, "%s: holds no demonstrations of domain \"%s\"", s->o->demos, want ? want : "");
 }
@@ -88,6 +89,10 @@ static wt_status name_domains(wt_specialize *s)
         if (k < i) continue;
         wt_text_printf(&t, "%s%s", s->n_chosen ? ", " : "", s->demos.doc[i].domain);
         s->n_chosen++;
+    }
+    if (s->n_chosen == 1 && s->unlabelled) {
+        wt_text_free(&t);
+        wt_text_puts(&t, "your own domain");
     }
     return wt_text_take(&t, &s->chosen, NULL);
 }

@@ -151,8 +151,8 @@ static void how_measured(wt_specialize *s, wt_report *r)
                        "held out: %zu chose the experts, %zu measured perplexity. So few documents give wide intervals, and exact match was not measured. "
                        "Give --eval FILE to measure properly; then all demonstrations choose.", s->n_calib, s->n_held);
     else if (s->n_seen)
-        wt_report_note(r, WT_NOTE_BAD, "Some of these lines were seen before", "%zu of the evaluation lines %s among the demonstrations too. What helped to choose "
-                       "the experts says too much good about the choice.", s->n_seen, s->n_seen == 1 ? "is" : "are");
+        wt_report_note(r, WT_NOTE_BAD, "Some of these lines were seen before", "%zu of the evaluation lines %s among the demonstrations too. Lines that helped to "
+                       "choose the experts flatter the result.", s->n_seen, s->n_seen == 1 ? "is" : "are");
     else if (!s->ask)
         wt_report_note(r, WT_NOTE_PLAIN, "Perplexity only", "Some evaluation lines are plain text without a prompt and an answer, so exact match was not measured.");
     else wt_report_para(r, "Every version answered the same questions and read the same texts. None of them is among the demonstrations.");

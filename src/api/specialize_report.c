@@ -78,10 +78,15 @@ static void facts(wt_specialize *s, wt_report *r)
 static void sizes_in_words(wt_specialize *s, wt_report *r)
 {
     const witan_specialize_result *x = s->res;
-    wt_report_para(r, "%s has %d experts in each layer. From %zu demonstrations of %s, witan found the %d that this kind of text needs "
-                   "most and wrote a new model with those alone. The file went from %s to %s; the experts' part of it from %s to %s.", s->model->info.name,
-                   x->n_exp_before, s->n_calib, s->chosen, x->n_exp_after, BYTES(x->bytes_before), BYTES(x->bytes_after), BYTES(x->expert_bytes_before),
-                   BYTES(x->expert_bytes_after));
+    const wt_importance_ops *ops = s->method->ops;
+    if (ops->needs_data)
+        wt_report_para(r, "%s has %d experts in each layer. From %zu demonstrations of %s, witan found the %d that this kind of text needs most and wrote a "
+                       "new model with those alone.", s->model->info.name, x->n_exp_before, s->n_calib, s->chosen, x->n_exp_after);
+    else
+        wt_report_para(r, "%s has %d experts in each layer. The new model keeps %d of them, chosen without looking at the demonstrations.",
+                       s->model->info.name, x->n_exp_before, x->n_exp_after);
+    wt_report_para(r, "The file went from %s to %s; the experts' part of it from %s to %s.", BYTES(x->bytes_before), BYTES(x->bytes_after),
+                   BYTES(x->expert_bytes_before), BYTES(x->expert_bytes_after));
 }
 
 /* What the baselines would have given on the first chosen domain, " Keeping as many at random ..." */
@@ -94,9 +99,10 @@ static void beside(wt_specialize *s, wt_report *r, const wt_quality *q)
         const char *was = random ? "Keeping as many experts at random" : "Keeping the most often chosen experts instead";
         double k = acc ? 100 : 1;
         int d = acc ? 1 : b->value < 2 ? 3 : b->value < 100 ? 2 : 1;
-        if (random) wt_report_para(r, "%s gives %s%s (between %s and %s in three draws).", was, WT_FIXED(k * b->value, d), acc ? " %" : " in perplexity",
-                                   WT_FIXED(k * b->lo, d), WT_FIXED(k * b->hi, d));
-        else wt_report_para(r, "%s gives %s%s.", was, WT_FIXED(k * b->value, d), acc ? " %" : " in perplexity");
+        const char *number = WT_FIXED(k * b->value, d), *before = acc ? "" : "a perplexity of ", *after = acc ? " %" : "";
+        if (random) wt_report_para(r, "%s gives %s%s%s (between %s and %s in three draws).", was, before, number, after, WT_FIXED(k * b->lo, d),
+                                   WT_FIXED(k * b->hi, d));
+        else wt_report_para(r, "%s gives %s%s%s.", was, before, number, after);
         if (better) wt_report_note(r, WT_NOTE_BAD, "A baseline did better", "On %s, the %s baseline scored better than %s (%s against %s%s).", s->chosen,
                                    s->series[i], s->method->name, WT_FIXED(k * b->value, d), WT_FIXED(k * ours->value, d), acc ? " %" : "");
     }
@@ -105,7 +111,8 @@ static void beside(wt_specialize *s, wt_report *r, const wt_quality *q)
 static void quality_in_words(wt_specialize *s, wt_report *r)
 {
     const witan_specialize_result *x = s->res;
-    const char *lines = s->on == WT_ON_EVAL ? "held-out questions" : s->on == WT_ON_HELD_OUT ? "held-out demonstrations" : "the demonstrations themselves";
+    const char *lines = s->on == WT_ON_EVAL ? s->n_seen ? "texts" : "held-out texts" : s->on == WT_ON_HELD_OUT ? "held-out demonstrations"
+                                                                                        : "the demonstrations themselves";
     const wt_quality *q = chosen_quality(s);
     if (!q) {
         wt_report_note(r, WT_NOTE_BAD, "The chosen domain was not measured", "The evaluation file %s has no line of the demonstrations' domain (%s), so "
@@ -114,11 +121,11 @@ static void quality_in_words(wt_specialize *s, wt_report *r)
     }
     if (isfinite(x->acc_before)) {
         bool held = wt_drop_at_least(&q->acc[0], &q->acc[1]) <= 0;
-        wt_report_para(r, "On %s the new model answers %s %% of %lld held-out questions exactly right; the original answers %s %%.%s", s->chosen,
-                       WT_FIXED(100 * x->acc_after, 1), (long long)chosen_questions(s), WT_FIXED(100 * x->acc_before, 1),
+        wt_report_para(r, "On %s the new model answers %s %% of %lld %squestions exactly right; the original answers %s %%.%s", s->chosen,
+                       WT_FIXED(100 * x->acc_after, 1), (long long)chosen_questions(s), s->n_seen ? "" : "held-out ", WT_FIXED(100 * x->acc_before, 1),
                        s->n_chosen == 1 ? held ? " That is no clear difference." : " That is a clear loss." : "");
     } else
-        wt_report_para(r, "On %s (%s) perplexity is %s; the original has %s. Lower is better.", s->chosen, s->on == WT_ON_EVAL ? "held-out texts" : lines,
+        wt_report_para(r, "On %s (%s) perplexity is %s; the original has %s. Lower is better.", s->chosen, lines,
                        PPL(x->ppl_after), PPL(x->ppl_before));
     if (s->n_chosen == 1) beside(s, r, q);
 }

@@ -120,7 +120,9 @@ done:
 
 wt_status witan_plan_make(wt_ctx *cx, const wt_model *m, const wt_record *r, const witan_plan_options *o, wt_plan **out)
 {
+    if (!o->score) return wt_fail(cx, WT_EARG, "plan: no score given");
     if (!(o->keep > 0 && o->keep <= 1)) return wt_fail(cx, WT_EARG, "keep: %g is outside (0, 1]", o->keep);
+    if (o->gate != WITAN_GATE_RENORM && o->gate != WITAN_GATE_KEEP) return wt_fail(cx, WT_EARG, "gate: expected renorm or keep");
     wt_plan *p = wt_alloc(cx, 1, sizeof *p);
     if (!p) return WT_ENOMEM;
     p->cx = cx;

@@ -2,7 +2,7 @@
 #include "edit/plan.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { MOST_BYTES = 256 << 20 };
@@ -70,25 +70,16 @@ static wt_status own(reader *r, const json_t *o, const char *key, char **v)
     return *v ? WITAN_OK : WT_ENOMEM;
 }
 
-static wt_status digest(reader *r, const json_t *o, const char *key, bool may_be_empty, char out[65])
-{
-    const char *s;
-    WT_TRY(wt_json_str(r->cx, o, r->where, key, &s));
-    size_t n = strlen(s);
-    if (!(n == 64 && strspn(s, "0123456789abcdef") == 64) && !(may_be_empty && !n))
-        return wt_fail(r->cx, WT_EFORMAT, "%s: \"%s\" is not 64 hexadecimal digits", r->where, key);
-    memcpy(out, s, n + 1);
-    return WITAN_OK;
-}
-
 static wt_status layer_shape(reader *r, const json_t *o, int32_t i, int64_t *n_exp, json_t **keep)
 {
     int64_t number;
-    WT_TRY(wt_json_int(r->cx, o, r->where, "layer", i, i, &number));
-    WT_TRY(wt_json_int(r->cx, o, r->where, "experts", 0, 65536, n_exp));
-    WT_TRY(wt_json_array(r->cx, o, r->where, "keep", keep));
+    char where[600];
+    snprintf(where, sizeof where, "%.500s: layer %d", r->where, i);
+    WT_TRY(wt_json_int(r->cx, o, where, "layer", i, i, &number));
+    WT_TRY(wt_json_int(r->cx, o, where, "experts", 0, 65536, n_exp));
+    WT_TRY(wt_json_array(r->cx, o, where, "keep", keep));
     size_t n = json_array_size(*keep);
-    if (n > (size_t)*n_exp || (*n_exp && !n)) return wt_fail(r->cx, WT_EFORMAT, "%s: layer %d keeps %zu of %lld experts", r->where, i, n, (long long)*n_exp);
+    if (n > (size_t)*n_exp || (*n_exp && !n)) return wt_fail(r->cx, WT_EFORMAT, "%s keeps %zu of %lld experts", where, n, (long long)*n_exp);
     return WITAN_OK;
 }
 
@@ -138,14 +129,15 @@ static wt_status read_plan(reader *r, const json_t *o)
     const json_t *model = json_object_get(o, "model"), *method = json_object_get(o, "method"), *cal = json_object_get(o, "calibration");
     WT_TRY(own(r, model, "name", &p->model_name));
     WT_TRY(own(r, model, "arch", &p->arch));
-    WT_TRY(digest(r, model, "fingerprint", false, p->fingerprint));
+    WT_TRY(wt_digest_read(r->cx, model, r->where, "fingerprint", false, p->fingerprint));
     WT_TRY(own(r, method, "name", &p->method));
     WT_TRY(own(r, method, "options", &p->method_opts));
     WT_TRY(wt_json_str(r->cx, o, r->where, "gate", &gate));
     if (strcmp(gate, "keep") && strcmp(gate, "renorm")) return wt_fail(r->cx, WT_EFORMAT, "%s: \"gate\" is \"%.40s\", expected keep or renorm", r->where, gate);
     WT_TRY(wt_json_num(r->cx, o, r->where, "keep", &p->keep));
+    if (!(p->keep > 0 && p->keep <= 1)) return wt_fail(r->cx, WT_EFORMAT, "%s: \"keep\" is %g, expected a share above 0, at most 1", r->where, p->keep);
     WT_TRY(wt_json_int(r->cx, o, r->where, "seed", INT64_MIN, INT64_MAX, &p->seed));
-    WT_TRY(digest(r, cal, "digest", true, p->data_digest));
+    WT_TRY(wt_digest_read(r->cx, cal, r->where, "digest", true, p->data_digest));
     WT_TRY(own(r, cal, "domains", &p->domains));
     WT_TRY(wt_json_int(r->cx, cal, r->where, "documents", 0, INT64_MAX, &p->n_doc));
     WT_TRY(wt_json_int(r->cx, cal, r->where, "tokens", 0, INT64_MAX, &p->n_tok));

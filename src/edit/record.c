@@ -198,8 +198,9 @@ wt_status witan_record_merge(wt_ctx *cx, wt_record *into, const wt_record *from)
     if (strcmp(into->fingerprint, from->fingerprint) || into->n_layer != from->n_layer ||
         memcmp(into->n_exp, from->n_exp, (size_t)into->n_layer * sizeof *into->n_exp))
         return wt_fail(cx, WT_EMISMATCH, "records were made on different models and cannot be merged");
+    wt_record_domain *d;
+    for (size_t i = 0; i < from->n_domain; i++) WT_TRY(wt_record_domain_add(into, from->domain[i]->name, &d));   /* all that can fail */
     for (size_t i = 0; i < from->n_domain; i++) {
-        wt_record_domain *d;
         WT_TRY(wt_record_domain_add(into, from->domain[i]->name, &d));
         d->n_tok += from->domain[i]->n_tok;
         d->n_doc += from->domain[i]->n_doc;

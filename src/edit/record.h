@@ -5,6 +5,7 @@
 #define WT_EDIT_RECORD_H
 
 #include "base/docs.h"
+#include "base/json.h"
 #include "op/tap.h"
 
 /* One expert of one layer. */
@@ -47,6 +48,9 @@ typedef struct wt_record_view { int32_t layer, n_exp, n_exp_used; double n_tok; 
 
 wt_status wt_record_new(wt_ctx *cx, int32_t n_layer, const int32_t *n_exp /* [n_layer] */, int32_t n_exp_used, wt_record **out);
 wt_status wt_record_domain_add(wt_record *r, const char *name, wt_record_domain **out);   /* or finds it */
+
+/* Member `key` of a document: a SHA-256 in hex, or "" where that is allowed. */
+wt_status wt_digest_read(wt_ctx *cx, const json_t *o, const char *where, const char *key, bool may_be_empty, char out[65]);
 
 /* The observer that fills a domain of a record. Set domain before each document. */
 typedef struct wt_recorder { wt_record *rec; wt_record_domain *domain; double *scratch; size_t n_scratch; } wt_recorder;

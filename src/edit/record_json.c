@@ -2,7 +2,6 @@
 #include "edit/record.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +64,17 @@ wt_status witan_record_save(wt_ctx *cx, const wt_record *r, const char *path)
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
+
+wt_status wt_digest_read(wt_ctx *cx, const json_t *o, const char *where, const char *key, bool may_be_empty, char out[65])
+{
+    const char *s;
+    WT_TRY(wt_json_str(cx, o, where, key, &s));
+    size_t n = strlen(s);
+    if (!(n == 64 && strspn(s, "0123456789abcdef") == 64) && !(may_be_empty && !n))
+        return wt_fail(cx, WT_EFORMAT, "%s: \"%s\" is not 64 hexadecimal digits", where, key);
+    memcpy(out, s, n + 1);
+    return WITAN_OK;
+}
 
 static wt_status numbers(wt_ctx *cx, const json_t *o, const char *where, const char *key, size_t n, double *v, size_t stride)
 {
@@ -148,18 +158,19 @@ static wt_status shape_of(wt_ctx *cx, const json_t *domains, const char *path, i
 static wt_status get_record(wt_ctx *cx, const json_t *o, const char *path, wt_record **out)
 {
     int64_t version, used;
-    const char *name, *fp, *data;
+    const char *name;
+    char fingerprint[65], data[65];
     json_t *domains;
     WT_TRY(wt_json_int(cx, o, path, "witan_record", 1, 1, &version));
     const json_t *model = json_object_get(o, "model");
     WT_TRY(wt_json_str(cx, model, path, "name", &name));
-    WT_TRY(wt_json_str(cx, model, path, "fingerprint", &fp));
-    WT_TRY(wt_json_str(cx, o, path, "data", &data));
+    WT_TRY(wt_digest_read(cx, model, path, "fingerprint", false, fingerprint));
+    WT_TRY(wt_digest_read(cx, o, path, "data", true, data));
     WT_TRY(wt_json_int(cx, o, path, "experts_used", 1, 65536, &used));
     WT_TRY(wt_json_array(cx, o, path, "domains", &domains));
     WT_TRY(shape_of(cx, domains, path, used, out));
-    snprintf((*out)->fingerprint, sizeof (*out)->fingerprint, "%s", fp);
-    snprintf((*out)->data_digest, sizeof (*out)->data_digest, "%s", data);
+    memcpy((*out)->fingerprint, fingerprint, sizeof fingerprint);
+    memcpy((*out)->data_digest, data, sizeof data);
     (*out)->model_name = wt_strdup(cx, name);
     if (!(*out)->model_name) return WT_ENOMEM;
     for (size_t i = 0; i < json_array_size(domains); i++) WT_TRY(get_domain(cx, json_array_get(domains, i), path, *out));

@@ -6,7 +6,7 @@
 /* ---- sets: "Sort d a c:" -> " a c d" ---------------------------------------------------------------------------------
  * Letters a to p, each at most once in a set. Results are in alphabetical order; an empty one is "nothing". */
 
-enum { n_letter = 16, max_set = 8 };
+enum { n_letter = 16, max_set = 6 };
 
 static void put_set(char *buf, const int *v, int n)
 {
@@ -25,22 +25,26 @@ static void draw_related(wt_rng *rng, const int *a, int n_a, int *b, int n_b)
     }
 }
 
+/* The share of a form is how often it stands here. */
+static const enum form { SORT, FIRST, LAST, UNION, COMMON } form_drawn[] = {
+    SORT, SORT, SORT, SORT, FIRST, LAST, UNION, UNION, COMMON,
+};
+static const char *const form_text[] = {"Sort", "First of", "Last of", "Union of", "Common to"};
+enum { n_form = 5, n_form_drawn = 9 };
+
 static void sets_ask(wt_rng *rng, char *prompt)
 {
-    static const char *const one[] = {"Sort", "First of", "Last of"}, *const two[] = {"Union of", "Common to"};
-    int a[max_set], b[max_set], form = wt_synth_between(rng, 0, 8);
-    if (form <= 5) {
+    int a[max_set], b[max_set];
+    enum form form = form_drawn[wt_synth_between(rng, 0, n_form_drawn - 1)];
+    wt_synth_put(prompt, "%s", form_text[form]);
+    if (form < UNION) {
         int n = wt_synth_between(rng, 3, 6);
-        if (form <= 3) form = 0; else form -= 3;   /* four sorts for one each of the others */
         wt_synth_distinct(rng, n_letter, n, a);
-        wt_synth_put(prompt, "%s", one[form]);
         put_set(prompt, a, n);
     } else {
-        bool common = form == 8;
         int n_a = wt_synth_between(rng, 2, 3), n_b = wt_synth_between(rng, 2, 3);
         wt_synth_distinct(rng, n_letter, n_a, a);
         draw_related(rng, a, n_a, b, n_b);
-        wt_synth_put(prompt, "%s", two[common]);
         put_set(prompt, a, n_a);
         wt_synth_put(prompt, " and");
         put_set(prompt, b, n_b);
@@ -61,11 +65,10 @@ static uint32_t read_set(const char **s)
 
 static bool sets_solve(const char *s, char *answer)
 {
-    enum { SORT, FIRST, LAST, UNION, COMMON };
-    int form = wt_synth_skip(&s, "Sort") ? SORT : wt_synth_skip(&s, "First of") ? FIRST : wt_synth_skip(&s, "Last of") ? LAST
-             : wt_synth_skip(&s, "Union of") ? UNION : wt_synth_skip(&s, "Common to") ? COMMON : -1;
+    int form = 0;
+    while (form < n_form && !wt_synth_skip(&s, form_text[form])) form++;
     uint32_t a = read_set(&s), b = 0;
-    if (form < 0 || !a) return false;
+    if (form == n_form || !a) return false;
     if (form >= UNION && (!wt_synth_skip(&s, " and") || !(b = read_set(&s)))) return false;
     if (strcmp(s, ":") != 0) return false;
 

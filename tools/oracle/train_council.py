@@ -3,7 +3,7 @@
 
     witan data synth DATA                                   (DOMAIN.train.jsonl, .valid, .test, .demos)
     train_council.py train    --data DATA --out RUN         (RUN/tokenizer.json, RUN/checkpoint.pt, RUN/log.txt)
-    train_council.py export   --out RUN --gguf council-Q8_0.gguf --type Q8_0
+    train_council.py export   --out RUN --gguf council-Q8_0.gguf
     train_council.py evaluate --data DATA --out RUN         (exact match, specialisation, half of the experts)
 
 Needs torch, numpy, regex, gguf. The layer is OLMoE's: RMS norm before attention and before experts, RMS norms on q and k
@@ -15,6 +15,9 @@ ask for a given mutual information between domain and expert (Mod-Squad, arXiv:2
 target, so that a domain spreads over about a third of the experts instead of owning an island), for an even load of the
 whole mixture, and for small router logits (z loss). In a part of the steps some experts are missing, so that
 the remaining ones can stand in for them.
+
+What made the difference in a short training is practice: rows of random tokens in which something told earlier has to be
+looked up (Sampler.practise). Without them attention by content did not form in the first six million tokens.
 """
 import argparse, collections, json, math, os, sys, time
 
