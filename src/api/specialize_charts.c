@@ -88,8 +88,8 @@ static wt_status other_maps(wt_specialize *s, wt_report *r, double *share, const
     double kept;
     wt_report_head(r, "The same experts seen by every domain of the evaluation lines");
     wt_report_para(r, "A mixture-of-experts model sends different kinds of text to different experts. Below, each panel shows which experts "
-                   "one domain uses (layers from top to bottom, experts from left to right); the outlined cells are the ones kept for %s. Where dark "
-                   "cells lie outside the outlines, that domain loses experts it relies on; the number says how "
+                   "one domain uses (layers from top to bottom, experts from left to right); the outlined cells are the ones kept for %s. Where strongly "
+                   "coloured cells lie outside the outlines, that domain loses experts it relies on; the number says how "
                    "much of its importance stays.", s->chosen);
     wt_report_panels_begin(r);
     for (int pass = 0; pass < 2; pass++)

@@ -78,16 +78,31 @@ done:
 
 /* ---- speed ------------------------------------------------------------------------------------------------------------ */
 
-enum { N_PROMPT = 16, N_DECODE = 48 };
+enum { N_PROMPT = 16, N_DECODE = 48, MOST_REPEATS = 8 };
+static const double LONG_ENOUGH = 0.05;   /* seconds a round should take, so that one interruption does not decide it */
 
-/* Tokens per second of one decode after a short prompt. Fixed tokens, so that both models do the same work. */
-static wt_status decode(witan_session *x, const int32_t *ids, size_t n, int32_t n_prompt, int32_t n_decode, double *toks)
+typedef struct text { const int32_t *ids; size_t n; int32_t n_prompt, n_decode; } text;
+
+/* Seconds of one decode after a short prompt. Fixed tokens, so that both models do the same work. */
+static wt_status decode(witan_session *x, const text *t, double *seconds)
 {
     witan_seq_clear(x, 0);
-    for (int32_t i = 0; i < n_prompt; i++) WT_TRY(witan_feed(x, 0, ids + (size_t)i % n, 1));
-    double t = wt_now();
-    for (int32_t i = 0; i < n_decode; i++) WT_TRY(witan_feed(x, 0, ids + (size_t)(n_prompt + i) % n, 1));
-    *toks = n_decode / fmax(wt_now() - t, 1e-9);
+    for (int32_t i = 0; i < t->n_prompt; i++) WT_TRY(witan_feed(x, 0, t->ids + (size_t)i % t->n, 1));
+    double t0 = wt_now();
+    for (int32_t i = 0; i < t->n_decode; i++) WT_TRY(witan_feed(x, 0, t->ids + (size_t)(t->n_prompt + i) % t->n, 1));
+    *seconds = wt_now() - t0;
+    return WITAN_OK;
+}
+
+/* Tokens per second over several decodes. */
+static wt_status one_round(witan_session *x, const text *t, int32_t repeats, double *toks)
+{
+    double sum = 0, seconds;
+    for (int32_t i = 0; i < repeats; i++) {
+        WT_TRY(decode(x, t, &seconds));
+        sum += seconds;
+    }
+    *toks = repeats * t->n_decode / fmax(sum, 1e-9);
     return WITAN_OK;
 }
 
@@ -97,20 +112,23 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* By turns, so that a machine that slows down slows both; one round more that does not count, to warm up. */
+/* By turns, so that a machine that slows down slows both. A first decode that does not count warms up and tells how often to repeat. */
 static wt_status rounds(wt_specialize *s, witan_session *const x[2], const int32_t *ids, size_t n)
 {
     int32_t room = s->model->cfg.n_ctx_train, n_prompt = room < 4 * N_PROMPT ? 0 : N_PROMPT;
-    int32_t n_decode = room - n_prompt < N_DECODE ? room - n_prompt : N_DECODE;
-    double ignored;
-    for (int i = -1; i < WT_N_SPEED; i++) {
-        WT_TRY(wt_progress(s->cx, "speed", i + 1, WT_N_SPEED + 1, "rounds"));
-        for (int k = 0; k < 2; k++) WT_TRY(decode(x[k], ids, n, n_prompt, n_decode, i < 0 ? &ignored : &s->speed[k][i]));
+    text t = { ids, n, n_prompt, room - n_prompt < N_DECODE ? room - n_prompt : N_DECODE };
+    double first;
+    WT_TRY(decode(x[1], &t, &first));
+    WT_TRY(decode(x[0], &t, &first));
+    int32_t repeats = (int32_t)fmin(ceil(LONG_ENOUGH / fmax(first, 1e-9)), MOST_REPEATS);
+    for (int i = 0; i < WT_N_SPEED; i++) {
+        WT_TRY(wt_progress(s->cx, "speed", i, WT_N_SPEED, "rounds"));
+        for (int k = 0; k < 2; k++) WT_TRY(one_round(x[k], &t, repeats, &s->speed[k][i]));
     }
     for (int k = 0; k < 2; k++) qsort(s->speed[k], WT_N_SPEED, sizeof(double), by_value);
     s->res->toks_before = s->speed[0][WT_N_SPEED / 2];
     s->res->toks_after = s->speed[1][WT_N_SPEED / 2];
-    return wt_progress(s->cx, "speed", WT_N_SPEED + 1, WT_N_SPEED + 1, "rounds");
+    return wt_progress(s->cx, "speed", WT_N_SPEED, WT_N_SPEED, "rounds");
 }
 
 wt_status wt_specialize_speed(wt_specialize *s)

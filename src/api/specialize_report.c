@@ -203,7 +203,7 @@ static void size_and_speed(wt_specialize *s, wt_report *r)
     before_after(r, "weights", x, y, "");
     speed_row(s, r);
     wt_report_table_end(r);
-    wt_report_small(r, "Speed: median of %d decodes (slowest to fastest in brackets), before and after by turns, %d threads. A token still uses %d experts per "
+    wt_report_small(r, "Speed: median of %d rounds (slowest to fastest in brackets), before and after by turns, %d threads. A token still uses %d experts per "
                     "layer, so expect the file to shrink more than the speed grows.", WT_N_SPEED, witan_threads(s->cx), s->small->cfg.n_exp_used);
 }
 
