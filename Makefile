@@ -1,7 +1,7 @@
 # The front door. Meson knows the sources; this file knows what people want to do.
 BUILD ?= build
 DEMO   = $(BUILD)/demo
-DOMAIN ?= json
+DOMAIN ?= units
 MODEL  = models/council-Q8_0.gguf
 
 .PHONY: all setup demo debug test test-debug install clean help
@@ -20,11 +20,11 @@ build-debug/build.ninja: | setup
 
 # The main job, on the model that ships: a smaller model for one domain, and a page about it.
 demo: all
-	@$(BUILD)/witan data synth $(DEMO)/data --seed 7 --train 0 --valid 0 --test 100 --demos 10 >/dev/null
+	@$(BUILD)/witan data synth $(DEMO)/data --seed 7 --train 0 --valid 0 --test 150 --demos 10 --quiet >/dev/null
 	$(BUILD)/witan specialize $(MODEL) --demos $(DEMO)/data/$(DOMAIN).demos.jsonl --keep 0.5 \
 	    --eval $(DEMO)/data/all.test.jsonl -o $(DEMO)/council-$(DOMAIN).gguf --report $(DEMO)/report.html
 	@echo
-	@echo "Open $(DEMO)/report.html in a browser. Then try another domain: make demo DOMAIN=units"
+	@echo "Open $(DEMO)/report.html in a browser. Then try another domain: make demo DOMAIN=code"
 	@echo "(arithmetic, units, sets, dates, recall, grammar, json, code), or your own demonstrations:"
 	@echo "    $(BUILD)/witan specialize --help"
 

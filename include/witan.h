@@ -386,8 +386,9 @@ typedef struct witan_synth_options {
     int64_t seed;
     int32_t train, valid, test, demos;   /* items per domain */
 } witan_synth_options;
-/* Writes DOMAIN.{train,valid,test,demos}.jsonl and all.{train,valid,test,demos}.jsonl: lines with domain, prompt, answer, text (= prompt + answer). Same seed, same
- * bytes. No question of one split occurs in another. */
+/* Writes DOMAIN.{train,valid,test,demos}.jsonl and all.{train,valid,test,demos}.jsonl: lines with domain, prompt, answer, text (= prompt +
+ * answer). Same seed, same bytes. No question of one split occurs in another, and outside training none occurs twice: a domain that runs
+ * out of different questions gives fewer items, which is logged. */
 WITAN_API witan_status witan_synth(witan_ctx *cx, const witan_synth_options *opts);
 WITAN_API size_t witan_synth_domain_count(void);
 WITAN_API const char *witan_synth_domain(size_t i, const char **about);

@@ -412,7 +412,7 @@ static void topk_takes_k_in_falling_order(void **state)
     assert_int_equal(wt_method_find(cx, WT_KIND_ROUTER, "topk", &m), WITAN_OK);
     bench_open(&b);
     for (int32_t k = 0; k <= 5; k++) {                                        /* 0: as many as there is room for; more than that: the same */
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", k);
         defaults(m, &o);
         assert_int_equal(witan_opt_set(cx, m->param, &o, "k", text), WITAN_OK);

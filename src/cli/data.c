@@ -19,7 +19,7 @@ static int run(cli *c, const void *opts)
     o.dir = c->arg[1];
     if (witan_synth(c->cx, &o)) return cli_failed(c);
     cli_progress_end(c);
-    printf("%s: %zu domains with %d train, %d valid, %d test items and %d demonstrations each (seed %lld)\n", o.dir, witan_synth_domain_count(),
+    printf("%s: %zu domains with up to %d train, %d valid, %d test items and %d demonstrations each (seed %lld)\n", o.dir, witan_synth_domain_count(),
            o.train, o.valid, o.test, o.demos, (long long)o.seed);
     for (size_t i = 0; i < witan_synth_domain_count(); i++) {
         const char *about, *name = witan_synth_domain(i, &about);

@@ -63,15 +63,19 @@ static wt_status write_item(job *j, int domain, const wt_synth_item *it)
     return st;
 }
 
-static wt_status one_item(job *j, int domain)
+/* Writes one more item. Outside training a domain that has run out of different questions writes no more: *done. */
+static wt_status one_item(job *j, int domain, bool *done)
 {
     wt_synth_item it;
-    for (int tries = 0; tries < 100000; tries++) {
+    for (int tries = 0; tries < 20000; tries++) {
         if (!wt_synth_make(domain, (wt_synth_split)j->split, (uint64_t)j->o->seed, j->next[domain]++, &it)) break;
         if (j->split != WT_SYNTH_TRAIN && !add(&j->seen[domain], hash(it.prompt))) continue;
+        j->seen[domain].n++;
         return write_item(j, domain, &it);
     }
-    return wt_fail(j->cx, WT_ELIMIT, "domain %s has fewer than %d different questions for the %s split", wt_synth_domain_name(domain), j->n, split_name[j->split]);
+    *done = true;
+    wt_log(j->cx, WITAN_INFO, "%s has only %zu different questions for the %s split", wt_synth_domain_name(domain), j->seen[domain].n, split_name[j->split]);
+    return WITAN_OK;
 }
 
 static wt_status open_one(job *j, const char *name, wt_out **out)
@@ -97,10 +101,12 @@ static wt_status prepare(job *j)
 
 static wt_status split(job *j)
 {
+    bool done[MOST_DOMAIN] = { false };
     WT_TRY(prepare(j));
     for (int32_t i = 0; i < j->n; i++) {
         if (i % 256 == 0) WT_TRY(wt_progress(j->cx, split_name[j->split], i, j->n, "items"));
-        for (int d = 0; d < wt_synth_domains(); d++) WT_TRY(one_item(j, d));
+        for (int d = 0; d < wt_synth_domains(); d++)
+            if (!done[d]) WT_TRY(one_item(j, d, &done[d]));
     }
     for (int d = 0; d < wt_synth_domains(); d++) WT_TRY(wt_out_commit(&j->one[d]));
     return wt_out_commit(&j->all);
