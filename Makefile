@@ -4,7 +4,7 @@ DEMO   = $(BUILD)/demo
 DOMAIN ?= units
 MODEL  = models/council-Q8_0.gguf
 
-.PHONY: all setup demo debug test test-debug install clean help
+.PHONY: all setup demo debug test test-debug bench install clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -33,10 +33,17 @@ debug: build-debug/build.ninja
 	@echo "build-debug/witan checks addresses and undefined behaviour as it runs."
 
 test: all
+	@ninja -C $(BUILD) tests
 	@tests/run $(BUILD)
 
 test-debug: debug
+	@ninja -C build-debug tests
 	@tests/run build-debug
+
+# What observing costs, on the model that ships. Quote medians and ratios; take them on an idle machine.
+bench: all
+	@ninja -C $(BUILD) overhead
+	@for t in 1 2; do $(BUILD)/overhead $(MODEL) $$t; done
 
 install: all
 	@meson install -C $(BUILD)
@@ -50,6 +57,7 @@ help:
 	@echo "make test        every test; the last line counts them"
 	@echo "make debug       build-debug/witan with address and undefined-behaviour checks"
 	@echo "make test-debug  every test under those checks"
+	@echo "make bench       speed of prefill and decode, and what profiling adds"
 	@echo "make install     install the command, the library and its header (DESTDIR works)"
 	@echo "make clean       remove the build folders"
 	@echo "tools/bare-check tries demo and test in a bare Debian 12 tree (root, debootstrap)"
