@@ -19,7 +19,7 @@ const char *const gold_names[] = { "olmoe", "qwen3moe", "qwen3moe-f16", "qwen3mo
 
 static char *slurp(witan_ctx *cx, const char *name, const char *end, size_t *n)
 {
-    char path[128], *data;
+    char path[64], *data;
     snprintf(path, sizeof path, "tests/gold/%s.%s", name, end);
     if (wt_file_read(cx, path, 1 << 20, &data, n) != WITAN_OK) fail_msg("%s", witan_error(cx));
     return data;

@@ -17,7 +17,7 @@ typedef struct gold_seq {
 } gold_seq;
 
 typedef struct gold {
-    char model[128], *text;
+    char model[64], *text;
     int32_t *text_ids; size_t n_text;
     size_t n_vocab, n_seq, n_layer;
     gold_seq seq[GOLD_SEQ];

@@ -102,7 +102,7 @@ static float *prefill(const engine *e, const gold *g, const gold_seq *q)
 
 static void check_logits(const char *how, const gold *g, const gold_seq *q, const float *rows)
 {
-    char where[192];
+    char where[256];
     for (size_t t = q->first; t < q->n; t++) {
         snprintf(where, sizeof where, "%s, %s, position %zu", g->model, how, t);
         gold_check_row(where, rows + t * g->n_vocab, q->logits + (t - q->first) * g->n_vocab, g->n_vocab, RELATIVE * g->largest);
@@ -111,7 +111,7 @@ static void check_logits(const char *how, const gold *g, const gold_seq *q, cons
 
 static void check_routes(const char *how, const gold *g, const gold_seq *q, const gold_watch *w)
 {
-    char where[192];
+    char where[256];
     for (size_t l = 0; l < g->n_layer; l++) {
         snprintf(where, sizeof where, "%s, %s, layer %zu", g->model, how, l);
         gold_check_route(where, w->last + l, q->last + l, 1e-5f);
@@ -120,7 +120,7 @@ static void check_routes(const char *how, const gold *g, const gold_seq *q, cons
 
 static void check_same(const char *how, const gold *g, const gold_seq *q, const float *rows, const float *expected)
 {
-    char where[192];
+    char where[256];
     snprintf(where, sizeof where, "%s, %s", g->model, how);
     gold_check_row(where, rows, expected, q->n * g->n_vocab, 0);
 }
