@@ -125,6 +125,30 @@ static void batches_do_not_change_a_sum(void **state)
     witan_record_free(whole);
 }
 
+/* Where the block adds nothing the cosine is 1 up to rounding, and rounding may go above 1. */
+static void a_token_that_is_not_turned_weighs_nothing_never_less(void **state)
+{
+    (void)state;
+    enum { MANY = 1000 };
+    witan_record *r;
+    wt_recorder rc = { 0 };
+    assert_int_equal(wt_record_new(cx, 1, &(int32_t){ 1 }, 1, &r), WITAN_OK);
+    rc.rec = r;
+    assert_int_equal(wt_record_domain_add(r, "still", &rc.domain), WITAN_OK);
+    wt_observer o = wt_recorder_observer(&rc);
+    for (int i = 1; i <= MANY; i++) {
+        wt_route rt = { .n_tok = 1, .n_exp = 1, .n_pair = 1, .most = 1, .tok_off = (int32_t[]){ 0, 1 }, .expert = (int32_t[]){ 0 }, .weight = (float[]){ 1 } };
+        wt_tap_event e = { .tap = WT_TAP_BLOCK, .n_tok = 1, .n_exp = 1, .d_model = D, .route = &rt, .pair_y = (float[]){ 3, 4 },
+                           .resid = (float[]){ 0.1f * (float)i, 0.7f }, .routed = (float[]){ 0, 0 } };
+        double before = r->domain[0]->layer->c;
+        assert_int_equal(o.see(o.user, cx, &e), WITAN_OK);
+        assert_true(r->domain[0]->layer->c >= before && r->domain[0]->layer->c - before < 1e-12);
+    }
+    assert_true(witan_record_get(r, 0, 0, 0, "easy_ep") >= 0 && witan_record_get(r, 0, 0, 0, "sum_gm") == 5.0 * MANY);
+    wt_recorder_free(&rc);
+    witan_record_free(r);
+}
+
 /* ---- what is profiled ------------------------------------------------------------------------------------------------ */
 
 static witan_status profile(const witan_model *m, const char *lines, witan_profile_options o, witan_record **r)
@@ -367,7 +391,8 @@ static void a_domain_that_occurs_twice_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(sums_are_what_arithmetic_by_hand_gives), T(batches_do_not_change_a_sum), T(a_document_counts_its_begin_token_but_not_its_last),
+        T(sums_are_what_arithmetic_by_hand_gives), T(batches_do_not_change_a_sum),
+        T(a_token_that_is_not_turned_weighs_nothing_never_less), T(a_document_counts_its_begin_token_but_not_its_last),
         T(documents_are_recorded_one_after_another_not_joined), T(domains_and_limits_choose_documents),
         T(demonstrations_that_are_too_short_are_refused_by_name), T(a_worn_plan_leaves_dropped_experts_without_choices),
         T(doubling_an_expert_of_the_last_layer_doubles_its_sums), T(profiling_stops_when_asked), T(bad_records_are_refused_with_their_name),

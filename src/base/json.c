@@ -1,9 +1,7 @@
-/* JSON through Jansson. Jansson keeps one pair of allocation functions per process; ours forward to the context of the calling
- * thread, and each block remembers the context it came from so that freeing it is always right. */
+/* JSON through Jansson. Jansson keeps one pair of allocation functions per process; ours forward to the context whose call is running on
+ * this thread, else to malloc. Each block remembers where it came from, so that freeing it is always right. */
 #include "base/json.h"
 
-#include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +11,8 @@ typedef struct head { wt_ctx *cx; size_t pad; } head;   /* 16 bytes: keeps the a
 
 static void *block_new(size_t n)
 {
-    if (!current || n > SIZE_MAX - sizeof(head)) return NULL;
-    head *h = wt_realloc(current, NULL, n + sizeof *h, 1);
+    if (n > SIZE_MAX - sizeof(head)) return NULL;
+    head *h = current ? wt_realloc(current, NULL, n + sizeof *h, 1) : malloc(n + sizeof *h);
     if (!h) return NULL;
     h->cx = current;
     return h + 1;
@@ -24,21 +22,19 @@ static void block_free(void *p)
 {
     if (!p) return;
     head *h = (head *)p - 1;
-    wt_free(h->cx, h);
+    if (h->cx) wt_free(h->cx, h); else free(h);
 }
 
-static void set_up(void)
+/* When the library is loaded, before anyone has allocated: so every block of the process has its head. */
+__attribute__((constructor)) static void set_up(void)
 {
     json_object_seed(1);                          /* order of keys is kept anyway; a fixed seed keeps runs equal */
     json_set_alloc_funcs(block_new, block_free);
 }
 
-void wt_json_use(wt_ctx *cx)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, set_up);
-    current = cx;
-}
+/* From here to leave, Jansson takes memory from cx. */
+static void enter(wt_ctx *cx) { current = cx; }
+static void leave(void) { current = NULL; }
 
 static bool too_deep(const json_t *v, int depth)
 {
@@ -54,9 +50,10 @@ static bool too_deep(const json_t *v, int depth)
 wt_status wt_json_parse(wt_ctx *cx, const char *s, size_t n, const char *where, json_t **out)
 {
     json_error_t e;
-    wt_json_use(cx);
     cx->code = WITAN_OK;
+    enter(cx);
     json_t *v = json_loadb(s, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+    leave();
     if (!v && json_error_code(&e) == json_error_out_of_memory) return wt_fail(cx, WT_ENOMEM, "%s: out of memory", where);
     if (!v && cx->code == WT_ENOMEM) return WT_ENOMEM;
     if (!v) return wt_fail(cx, WT_EFORMAT, "%s: not valid JSON: %s (line %d, column %d)", where, e.text, e.line, e.column);
@@ -66,23 +63,6 @@ wt_status wt_json_parse(wt_ctx *cx, const char *s, size_t n, const char *where, 
     }
     *out = v;
     return WITAN_OK;
-}
-
-static int collect(const char *p, size_t n, void *text)
-{
-    wt_text *t = text;
-    wt_text_put(t, p, n);
-    return t->failed ? -1 : 0;
-}
-
-wt_status wt_json_dump(wt_ctx *cx, const json_t *v, int indent, char **s)
-{
-    wt_text t;
-    wt_json_use(cx);
-    wt_text_init(&t, cx);
-    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(17) | (indent ? JSON_INDENT((size_t)indent) : 0);
-    if (json_dump_callback(v, collect, &t, flags)) t.failed = true;
-    return wt_text_take(&t, s, NULL);
 }
 
 /* ---- members ------------------------------------------------------------------------------------------------------ */

@@ -5,14 +5,13 @@
 #include "base/ctx.h"
 #include <jansson.h>
 
-/* Jansson has one allocator per process; these calls point it, for this thread, at the context's. Every function below
- * does it by itself; call wt_json_use before using json_* functions directly, and free values before the context. */
-void wt_json_use(wt_ctx *cx);
+/* Jansson has one pair of allocation functions per process. Loading the library replaces them by a pair that serves everyone: memory comes
+ * from the context inside the calls below, from malloc elsewhere. A program that uses Jansson too needs nothing, but must not set
+ * allocation functions of its own. Free values before their context. */
 
 /* Parses one value. Duplicate names, bad UTF-8, NaN and depth over 256 are errors; where names the source in the message
  * ("demos.jsonl:12"). */
 wt_status wt_json_parse(wt_ctx *cx, const char *s, size_t n, const char *where, json_t **out);
-wt_status wt_json_dump(wt_ctx *cx, const json_t *v, int indent, char **s);   /* free with wt_free; keys keep their order */
 
 /* Members of an object. Missing or of another type: WT_EFORMAT naming where and key. */
 wt_status wt_json_str(wt_ctx *cx, const json_t *o, const char *where, const char *key, const char **v);
