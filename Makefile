@@ -1,7 +1,7 @@
 # The front door. Meson knows the sources; this file knows what people want to do.
 BUILD ?= build
 DEMO   = $(BUILD)/demo
-DOMAIN ?= units
+DOMAIN ?= code
 MODEL  = models/council-Q8_0.gguf
 
 .PHONY: all setup demo debug test test-debug bench install clean help
@@ -24,7 +24,7 @@ demo: all
 	$(BUILD)/witan specialize $(MODEL) --demos $(DEMO)/data/$(DOMAIN).demos.jsonl --keep 0.5 \
 	    --eval $(DEMO)/data/all.test.jsonl -o $(DEMO)/council-$(DOMAIN).gguf --report $(DEMO)/report.html
 	@echo
-	@echo "Open $(DEMO)/report.html in a browser. Then try another domain: make demo DOMAIN=code"
+	@echo "Open $(DEMO)/report.html in a browser. Then try another domain: make demo DOMAIN=units"
 	@echo "(arithmetic, units, sets, dates, recall, grammar, json, code), or your own demonstrations:"
 	@echo "    $(BUILD)/witan specialize --help"
 

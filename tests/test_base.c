@@ -206,6 +206,12 @@ static void documents_are_read_and_thinned(void **state)
     assert_string_equal(d.digest, e.digest);
     wt_docs_free(&d);
     wt_docs_free(&e);
+    assert_int_equal(wt_docs_read(cx, path, false, NULL, 1, 0, &e), WITAN_OK);       /* one of each domain, and of none, in file order */
+    assert_int_equal(e.n, 3);
+    assert_string_equal(e.doc[0].text, "one");
+    assert_string_equal(e.doc[1].text, "two 2");
+    assert_string_equal(e.doc[2].text, "four");
+    wt_docs_free(&e);
     int first = 0;
     for (int64_t seed = 1; seed < 40; seed++) {
         assert_int_equal(wt_docs_read(cx, path, false, "x", 1, seed, &e), WITAN_OK);

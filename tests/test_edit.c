@@ -443,7 +443,13 @@ static void record_plans_and_perplexities_match_the_reference(void **state)
     witan_set_threads(cx, 2);
     json_t *all = json_load_file(rec, 0, NULL);
     witan_model *m = open_model(model);
-    json_object_foreach(json_object_get(all, "domains"), name, d) compare_domain(m, name, d);
+#if defined(__SANITIZE_ADDRESS__)
+    const char *only = "wiki";                    /* sanitizers make this fifty times slower; one domain takes every path */
+#else
+    const char *only = NULL;
+#endif
+    json_object_foreach(json_object_get(all, "domains"), name, d)
+        if (!only || !strcmp(only, name)) compare_domain(m, name, d);
     json_decref(all);
     witan_model_free(m);
 }

@@ -2,6 +2,7 @@
 #include "fault.h"
 #include "tiny.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -129,6 +130,15 @@ static witan_status specialize(witan_ctx *cx, void *arg)
                                                              .domain = "a", .command = "test", .n_ctx = 32 }, &r);
 }
 
+/* Where mapping is refused the file is read instead, and every read may fail. */
+static const void *no_map(void *user, int fd, size_t n) { (void)user; (void)fd; (void)n; errno = ENODEV; return NULL; }
+
+static witan_status open_unmapped(witan_ctx *cx, void *arg)
+{
+    cx->io.map = no_map;
+    return open_and_feed(cx, arg);
+}
+
 /* ---- the loops ------------------------------------------------------------------------------------------------------ */
 
 static void all_kinds(fault_scene scene, void *arg, const char *output, long most)
@@ -140,7 +150,8 @@ static void all_kinds(fault_scene scene, void *arg, const char *output, long mos
 }
 
 static void nth_failure_of_open_and_feed(void **state) { (void)state; all_kinds(open_and_feed, NULL, NULL, 4000); all_kinds(open_and_feed, model, NULL, 4000); }
-static void nth_failure_of_writing_a_model(void **state) { (void)state; all_kinds(write_tiny, NULL, out, 4000); }
+static void nth_failure_without_mapping(void **state) { (void)state; all_kinds(open_unmapped, NULL, NULL, 4000); }
+static void nth_failure_of_writing_a_model(void **state) { (void)state; all_kinds(write_tiny, NULL, out, 4000); fault_each(FAULT_CLOSE, write_tiny, NULL, out, 100); }
 static void nth_failure_of_profile_plan_apply(void **state) { (void)state; all_kinds(prune, NULL, out, 4000); }
 static void nth_failure_of_plan_and_record_files(void **state) { (void)state; all_kinds(plan_and_record_round_trip, NULL, NULL, 8000); }
 static void nth_failure_of_eval(void **state) { (void)state; all_kinds(evaluate, NULL, NULL, 4000); }
@@ -166,6 +177,7 @@ static void short_and_interrupted_io_changes_nothing(void **state)
     fault f = { .short_io = true, .eintr = true };
     witan_ctx *cx = fault_ctx(&f);
     assert_int_equal(prune(cx, NULL), WITAN_OK);
+    assert_int_equal(open_unmapped(cx, NULL), WITAN_OK);
     assert_int_equal(plan_and_record_round_trip(cx, NULL), WITAN_OK);
     witan_ctx_free(cx);
     assert_int_equal(f.live, 0);
@@ -193,7 +205,7 @@ static void decoding_allocates_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nth_failure_of_open_and_feed), cmocka_unit_test(nth_failure_of_writing_a_model),
+        cmocka_unit_test(nth_failure_of_open_and_feed), cmocka_unit_test(nth_failure_without_mapping), cmocka_unit_test(nth_failure_of_writing_a_model),
         cmocka_unit_test(nth_failure_of_profile_plan_apply), cmocka_unit_test(nth_failure_of_plan_and_record_files),
         cmocka_unit_test(nth_failure_of_eval), cmocka_unit_test(nth_failure_of_inspect), cmocka_unit_test(nth_failure_of_synth),
         cmocka_unit_test(nth_failure_of_specialize), cmocka_unit_test(short_and_interrupted_io_changes_nothing),

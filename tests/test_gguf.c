@@ -13,7 +13,7 @@
 
 /* ---- a byte writer without any checks ------------------------------------------------------------------------------- */
 
-typedef struct bytes { uint8_t b[1 << 16]; size_t n; } bytes;
+typedef struct bytes { uint8_t b[1 << 17]; size_t n; } bytes;
 
 static void raw(bytes *f, const void *p, size_t n) { assert_true(f->n + n <= sizeof f->b); memcpy(f->b + f->n, p, n); f->n += n; }
 static void u8(bytes *f, uint8_t v) { raw(f, &v, 1); }
@@ -230,6 +230,9 @@ static void names_are_checked(void **state)
     head(&f, 3, 0, 1); u64(&f, 2); raw(&f, "a\0", 2); u32(&f, 0); u8(&f, 1); zeros(&f, 32); refused(&f, "0x00");
     head(&f, 3, 0, 1); str(&f, "general.alignment"); u32(&f, 4); u32(&f, 24); zeros(&f, 64); refused(&f, "general.alignment");
     head(&f, 3, 0, 1); str(&f, "general.alignment"); u32(&f, 4); u32(&f, 0); zeros(&f, 64); refused(&f, "general.alignment");
+    head(&f, 3, 0, 1); str(&f, "general.alignment"); u32(&f, 4); u32(&f, 1u << 31); zeros(&f, 64); refused(&f, "general.alignment");
+    head(&f, 3, 0, 1); str(&f, "general.alignment"); u32(&f, 10); u64(&f, 64); zeros(&f, 64); refused(&f, "general.alignment");
+    head(&f, 3, 1, 1); str(&f, "general.alignment"); u32(&f, 4); u32(&f, 1 << 20); tensor(&f, "w", 1, ne32, 0, 0); zeros(&f, 256); refused(&f, "padding");
 }
 
 /* A header of very many names must not cost quadratic time: each file opens or is refused within the alarm of five seconds. */
@@ -264,6 +267,42 @@ static void very_many_names_take_linear_time(void **state)
     assert_int_equal(fa.live, 0);
 }
 
+/* The same for tensors, which are also sorted by place to find overlaps. They come in the reverse order of their places. */
+static void very_many_tensors_take_linear_time(void **state)
+{
+    (void)state;
+    fault fa = { 0 };
+    witan_ctx *cx = fault_ctx(&fa);
+    const char *path = fault_path("many.gguf");
+    FILE *o = fopen(path, "wb");
+    uint64_t n = 200000, one = 1, zero = 0;
+    fwrite("GGUF\3\0\0\0", 1, 8, o);
+    fwrite(&n, 8, 1, o);
+    fwrite(&zero, 8, 1, o);
+    for (uint64_t i = 0; i < n; i++) {
+        char name[32];
+        uint64_t len = (uint64_t)snprintf(name, sizeof name, "tensor.%llu", (unsigned long long)i), offset = (n - 1 - i) * 32;
+        uint32_t n_dim = 1, type = 0;
+        fwrite(&len, 8, 1, o);
+        fwrite(name, 1, len, o);
+        fwrite(&n_dim, 4, 1, o);
+        fwrite(&one, 8, 1, o);
+        fwrite(&type, 4, 1, o);
+        fwrite(&offset, 8, 1, o);
+    }
+    assert_int_equal(fflush(o), 0);
+    assert_int_equal(ftruncate(fileno(o), ftell(o) + 31 + (long)n * 32), 0);
+    fclose(o);
+    wt_gguf *g;
+    alarm(20);
+    assert_int_equal(wt_gguf_open(cx, path, &g), WITAN_OK);
+    alarm(0);
+    assert_non_null(wt_gguf_tensor(g, "tensor.199999"));
+    wt_gguf_free(g);
+    witan_ctx_free(cx);
+    assert_int_equal(fa.live, 0);
+}
+
 /* ---- damage --------------------------------------------------------------------------------------------------------- */
 
 static size_t load_tiny(bytes *out)
@@ -273,7 +312,8 @@ static size_t load_tiny(bytes *out)
     const char *path = fault_path("tiny.gguf");
     assert_int_equal(tiny_write(cx, path, WT_Q4_0, 1), WITAN_OK);
     FILE *in = fopen(path, "rb");
-    out->n = fread(out->b, 1, sizeof out->b, in);   /* the file is larger: its beginning */
+    out->n = fread(out->b, 1, sizeof out->b, in);
+    assert_true(feof(in));
     fclose(in);
     witan_ctx_free(cx);
     return out->n;
@@ -305,12 +345,11 @@ static void open_model_bytes(const bytes *b, size_t n, bool must_fail)
 
 static bytes small;
 
-/* Like tiny, cut to what bytes can hold: all of the file when it is small enough. */
 static void truncation_at_any_place_is_refused(void **state)
 {
     (void)state;
     size_t n = load_tiny(&small);
-    for (size_t cut = 0; cut < n; cut += cut < 2000 ? 1 : 97) open_model_bytes(&small, cut, true);
+    for (size_t cut = 0; cut < n; cut += cut < 2000 || cut > n - 100 ? 1 : 97) open_model_bytes(&small, cut, true);
 }
 
 static void flipped_bits_in_the_header_never_crash(void **state)
@@ -353,6 +392,52 @@ static void flipped_bits_in_the_header_never_crash(void **state)
     free(copy);
 }
 
+/* Replaces the u32 under a key of the file in b; what stood there. */
+static uint32_t set_u32(bytes *b, const char *key, uint32_t v)
+{
+    uint8_t *at = memmem(b->b, b->n, key, strlen(key));
+    uint32_t old;
+    assert_non_null(at);
+    at += strlen(key) + 4;
+    memcpy(&old, at, 4);
+    memcpy(at, &v, 4);
+    return old;
+}
+
+/* Numbers of layers, heads and experts size arrays: the tensors must bear them out before anything is sized by them. */
+static void absurd_numbers_of_layers_heads_and_experts_are_refused(void **state)
+{
+    (void)state;
+    static const char *const key[] = { "olmoe.block_count", "olmoe.embedding_length", "olmoe.attention.head_count", "olmoe.attention.head_count_kv",
+                                       "olmoe.expert_count", "olmoe.expert_used_count", "olmoe.context_length" };
+    static const uint32_t absurd[] = { 0, 513, 1025, 65537, 1u << 31, UINT32_MAX };
+    fault fa;
+    witan_ctx *cx;
+    const char *path = fault_path("absurd.gguf");
+    size_t n = load_tiny(&small);
+    for (size_t k = 0; k < sizeof key / sizeof *key; k++)
+        for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++) {
+            uint32_t old = set_u32(&small, key[k], absurd[i]);
+            FILE *o = fopen(path, "wb");
+            assert_int_equal(fwrite(small.b, 1, n, o), n);
+            fclose(o);
+            set_u32(&small, key[k], old);
+            fa = (fault){ 0 };
+            cx = fault_ctx(&fa);
+            witan_model *m = NULL;
+            alarm(5);
+            witan_status st = witan_model_open(cx, path, NULL, &m);
+            alarm(0);
+            bool context = !strcmp(key[k], "olmoe.context_length") && absurd[i] && absurd[i] < 1 << 24;   /* no tensor speaks against it */
+            if ((st == WITAN_OK) != context) fail_msg("%s = %u: status %d", key[k], absurd[i], (int)st);
+            if (st && !strstr(witan_error(cx), "absurd.gguf")) fail_msg("%s = %u: \"%s\" does not name the file", key[k], absurd[i], witan_error(cx));
+            witan_model_free(m);
+            witan_ctx_free(cx);
+            assert_int_equal(fa.live, 0);
+            assert_true(fa.peak < (size_t)16 << 20);
+        }
+}
+
 static int tear_down(void **state) { (void)state; fault_folder_free(); return 0; }
 
 int main(void)
@@ -363,6 +448,7 @@ int main(void)
         cmocka_unit_test(wrong_types_are_refused), cmocka_unit_test(versions_and_magic_are_checked),
         cmocka_unit_test(tensor_sizes_that_wrap_are_refused), cmocka_unit_test(ranges_outside_the_file_or_over_each_other_are_refused),
         cmocka_unit_test(names_are_checked), cmocka_unit_test(very_many_names_take_linear_time),
+        cmocka_unit_test(very_many_tensors_take_linear_time), cmocka_unit_test(absurd_numbers_of_layers_heads_and_experts_are_refused),
         cmocka_unit_test(truncation_at_any_place_is_refused), cmocka_unit_test(flipped_bits_in_the_header_never_crash),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -31,20 +31,27 @@ static wt_status put_array(wt_ctx *cx, wt_text *t, const wt_gguf *g, const wt_kv
 {
     size_t n = 0;
     wt_str *s = NULL;
+    int64_t *v = NULL;
     float *f = NULL;
+    bool real = kv->item == WT_KV_F32 || kv->item == WT_KV_F64;
     if (kv->count > LONG_ARRAY || kv->item == WT_KV_BOOL) {
         wt_text_printf(t, "{\"array\":\"%s\",\"count\":%llu}", wt_kv_type_name(kv->item), (unsigned long long)kv->count);
         return WITAN_OK;
     }
     if (kv->item == WT_KV_STR) WT_TRY(wt_gguf_strs(cx, g, kv->key, true, &s, &n));
-    else WT_TRY(wt_gguf_nums(cx, g, kv->key, true, &f, &n));
+    else if (real) WT_TRY(wt_gguf_nums(cx, g, kv->key, true, &f, &n));
+    else WT_TRY(wt_gguf_ints(cx, g, kv->key, true, &v, &n));
     wt_text_puts(t, "[");
     for (size_t i = 0; i < n; i++) {
         if (i) wt_text_puts(t, ",");
-        if (s) wt_text_json(t, s[i].s, s[i].n < LONG_TEXT ? s[i].n : LONG_TEXT); else wt_text_num(t, f[i]);
+        if (s) wt_text_json(t, s[i].s, s[i].n < LONG_TEXT ? s[i].n : LONG_TEXT);
+        else if (f) wt_text_num(t, f[i]);
+        else if (kv->item == WT_KV_U64) wt_text_printf(t, "%llu", (unsigned long long)v[i]);
+        else wt_text_printf(t, "%lld", (long long)v[i]);
     }
     wt_text_puts(t, "]");
     wt_free(cx, s);
+    wt_free(cx, v);
     wt_free(cx, f);
     return WITAN_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_BYTES = 1 << 30 };
@@ -76,7 +77,7 @@ static wt_status lines(wt_docs *d, const char *path, const char *data, size_t n,
         json_t *o;
         size_t blank = 0;
         number++;
-        while (blank < len && strchr(" \t", line[blank])) blank++;
+        while (blank < len && (line[blank] == ' ' || line[blank] == '\t')) blank++;
         if (blank == len) continue;
         snprintf(where, sizeof where, "%s:%zu", path, number);
         WT_TRY(wt_json_parse(d->cx, line, len, where, &o));
@@ -87,32 +88,45 @@ static wt_status lines(wt_docs *d, const char *path, const char *data, size_t n,
     return WITAN_OK;
 }
 
-static bool same_domain(const wt_doc *a, const wt_doc *b)
+/* A document in the order of choosing: by domain, then by key. */
+typedef struct turn { const char *domain; uint64_t key; size_t i; } turn;
+
+static int by_domain(const turn *x, const turn *y)
 {
-    return a->domain == b->domain || (a->domain && b->domain && !strcmp(a->domain, b->domain));
+    if (!x->domain || !y->domain) return (x->domain != NULL) - (y->domain != NULL);
+    return strcmp(x->domain, y->domain);
+}
+
+static int by_turn(const void *a, const void *b)
+{
+    const turn *x = a, *y = b;
+    int d = by_domain(x, y);
+    if (d) return d;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return x->i < y->i ? -1 : x->i > y->i;
 }
 
 /* Keeps `limit` documents of each domain: the first ones, or with a seed those with the smallest random keys; file order stays. */
 static wt_status thin(wt_docs *d, int32_t limit, int64_t seed)
 {
-    uint64_t *key = wt_alloc(d->cx, d->n, sizeof *key);
+    turn *order = wt_alloc(d->cx, d->n, sizeof *order);
     bool *keep = wt_alloc(d->cx, d->n, sizeof *keep);
-    if (!key || !keep) { wt_free(d->cx, key); wt_free(d->cx, keep); return WT_ENOMEM; }
+    if (!order || !keep) { wt_free(d->cx, order); wt_free(d->cx, keep); return WT_ENOMEM; }
     for (size_t i = 0; i < d->n; i++) {
         wt_rng rng;
         wt_rng_seed(&rng, (uint64_t)seed, i);
-        key[i] = seed ? wt_rng_u64(&rng) : i;
+        order[i] = (turn){ d->doc[i].domain, seed ? wt_rng_u64(&rng) : i, i };
     }
+    qsort(order, d->n, sizeof *order, by_turn);
+    size_t before = 0;
     for (size_t i = 0; i < d->n; i++) {
-        int32_t before = 0;
-        for (size_t j = 0; j < d->n && before < limit; j++)
-            before += same_domain(d->doc + i, d->doc + j) && (key[j] < key[i] || (key[j] == key[i] && j < i));
-        keep[i] = before < limit;
+        before = i && !by_domain(order + i, order + i - 1) ? before + 1 : 0;
+        keep[order[i].i] = before < (size_t)limit;
     }
     size_t n = 0;
     for (size_t i = 0; i < d->n; i++) if (keep[i]) d->doc[n++] = d->doc[i];
     d->n = n;
-    wt_free(d->cx, key);
+    wt_free(d->cx, order);
     wt_free(d->cx, keep);
     return WITAN_OK;
 }

@@ -23,7 +23,7 @@ static const char style[] =
     "ul{margin:8px 0;padding-left:22px;max-width:68ch}li{margin:3px 0}\n"
     ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(148px,1fr));gap:10px;margin:18px 0}\n"
     ".fact{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}\n"
-    ".fact b{display:block;font-size:1.12rem;line-height:1.35;font-variant-numeric:tabular-nums}\n"
+    ".fact b{display:block;font-size:1.04rem;line-height:1.35;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     ".fact span{display:block;color:var(--dim);font-size:.83rem;line-height:1.4}\n"
     ".note{border-left:4px solid var(--plainline);background:var(--plain);border-radius:0 8px 8px 0;padding:10px 14px;margin:14px 0}\n"
     ".note p{margin:2px 0;max-width:none}.good{border-color:var(--goodline);background:var(--good)}"

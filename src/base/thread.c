@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 
 enum { SPIN = 4000 };            /* some microseconds: the gap between two jobs of one forward pass */
 
@@ -29,10 +30,23 @@ struct wt_pool {
     atomic_int busy;             /* inside, for spinning */
 };
 
+/* A container's share of processor time in whole processors, rounded up; 0: no limit, or not known. More threads than that would
+ * only wait for each other. */
+static int quota(void)
+{
+    long long most, period;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!f) return 0;
+    int got = fscanf(f, "%lld %lld", &most, &period);    /* "max 100000" where there is none */
+    fclose(f);
+    return got == 2 && most > 0 && period > 0 && most / period < WT_MAX_THREADS ? (int)((most + period - 1) / period) : 0;
+}
+
 int32_t wt_cpu_count(void)
 {
     cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1, limit = quota();
+    if (limit && limit < n) n = limit;
     return n < 1 ? 1 : n > WT_MAX_THREADS ? WT_MAX_THREADS : n;
 }
 

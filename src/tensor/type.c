@@ -77,6 +77,10 @@ static void unpack_q8_0(float *dst, const void *src, size_t n)
     }
 }
 
+/* Where d is so small that 1 / d overflows, or x is not a number, a quotient may be infinite or NaN: such values go to the nearest end or to
+ * `zero`, so that the conversion to an integer is always defined. Any half of such a d is 0. */
+static int within(float v, int lo, int hi, int zero) { return v >= (float)hi ? hi : v > (float)lo ? (int)v : v <= (float)lo ? lo : zero; }
+
 /* d = largest |x| / 127; values rounded half away from zero by the unrounded d, as ggml does. */
 static void pack_q8_0(void *dst, const float *src, size_t n)
 {
@@ -86,7 +90,7 @@ static void pack_q8_0(void *dst, const float *src, size_t n)
         for (int i = 0; i < 32; i++) top = fmaxf(top, fabsf(src[i]));
         float d = top / 127.0f, inv = d != 0 ? 1.0f / d : 0;
         u16_put(p, wt_float_to_half(d));
-        for (int i = 0; i < 32; i++) p[2 + i] = (uint8_t)(int8_t)roundf(src[i] * inv);
+        for (int i = 0; i < 32; i++) p[2 + i] = (uint8_t)within(roundf(src[i] * inv), -127, 127, 0);
     }
 }
 
@@ -112,8 +116,8 @@ static void pack_q4_0(void *dst, const float *src, size_t n)
         float d = at / -8.0f, inv = d != 0 ? 1.0f / d : 0;
         u16_put(p, wt_float_to_half(d));
         for (int i = 0; i < 16; i++) {
-            int lo = (int)(src[i] * inv + 8.5f), hi = (int)(src[i + 16] * inv + 8.5f);
-            p[2 + i] = (uint8_t)((lo < 15 ? lo : 15) | (hi < 15 ? hi : 15) << 4);
+            int lo = within(src[i] * inv + 8.5f, 0, 15, 8), hi = within(src[i + 16] * inv + 8.5f, 0, 15, 8);
+            p[2 + i] = (uint8_t)(lo | hi << 4);
         }
     }
 }
