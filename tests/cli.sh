@@ -107,6 +107,9 @@ result "$(cmp -s "$T/plan.json" "$T/plan2.json"; echo $?)" "same input, same pla
 result "$(cmp -s "$T/a" "$T/b"; echo $?)" "wearing the plan gives the text of the written file"
 succeed "16 experts" "inspect shows the experts that stayed" "$W" inspect "$T/half.gguf"
 succeed "easy-ep" "inspect shows how the file was made" "$W" inspect "$T/half.gguf"
+refuse 1 "cannot be written for family olmoe" "gate=keep in a file" "$W" specialize "$M" --demos "$D" --gate keep -o "$T/new.gguf"
+succeed "Wear it with" "gate=keep as a plan alone" "$W" specialize "$M" --demos "$D" --gate keep --save-plan "$T/keep.json"
+succeed "accuracy" "and worn" "$W" eval "$M" --plan "$T/keep.json" --task "$T/data/json.test.jsonl" --json
 refuse 1 "made for another model" "plan made for another model" "$W" run "$T/half.gguf" hello --plan "$T/plan.json"
 refuse 1 "but the router chooses 4" "ratio that leaves fewer experts than top-k" "$W" specialize "$M" --demos "$D" --keep 0.05 -o "$T/new.gguf"
 printf '{"text": "half a line' >"$T/bad.jsonl"

@@ -22,7 +22,7 @@ static const witan_param param[] = {
     { ROW(seed, WITAN_P_I64), .def = 1, .max = 9007199254740992.0, .help = "seed of the random baselines" },
     { ROW(gate, WITAN_P_ENUM), .choice = gates, .help = "gates of the experts that stay" },
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, s.n_ctx), .max = 1 << 24, .alias = "c", .help = "demonstrations are cut at so many tokens; 0: what the model was trained for" },
-    { ROW(save_plan, WITAN_P_STR), .metavar = "FILE", .help = "also write the plan (JSON), for `witan run --plan`" },
+    { ROW(save_plan, WITAN_P_STR), .metavar = "FILE", .help = "write the plan (JSON), for `witan run --plan`; without -o only that" },
     { ROW(save_record, WITAN_P_STR), .metavar = "FILE", .help = "also write the calibration record (JSON)" },
     WITAN_FLAG(opts, json, "print the result as JSON"),
     { 0 }
@@ -76,6 +76,25 @@ static void print_table(const witan_specialize_options *s, const witan_specializ
     if (s->save_plan) printf("plan    %s\n", s->save_plan);
 }
 
+/* Without -o: only the plan, to be worn at run time. The one way to use gate=keep where a file cannot express it. */
+static int plan_only(cli *c, const witan_specialize_options *s)
+{
+    witan_model *m = NULL;
+    witan_record *r = NULL;
+    witan_plan *p = NULL;
+    witan_profile_options po = { .data = s->demos, .domain = s->domain, .n_ctx = s->n_ctx };
+    witan_plan_options o = { .score = s->score, .keep = s->keep, .gate = (witan_gate)s->gate, .seed = s->seed };
+    bool bad = witan_model_open(c->cx, s->model, NULL, &m) || witan_profile(c->cx, m, &po, &r) || witan_plan_make(c->cx, m, r, &o, &p) ||
+               (s->save_record && witan_record_save(c->cx, r, s->save_record)) || witan_plan_save(c->cx, p, s->save_plan);
+    int status = bad ? cli_failed(c) : EXIT_OK;
+    cli_progress_end(c);
+    if (!bad) printf("plan    %s\nWear it with: witan run %s --plan %s\n", s->save_plan, s->model, s->save_plan);
+    witan_plan_free(p);
+    witan_record_free(r);
+    witan_model_free(m);
+    return status;
+}
+
 static int run(cli *c, const void *opts_)
 {
     const opts *o = opts_;
@@ -84,7 +103,8 @@ static int run(cli *c, const void *opts_)
     s.model = c->arg[0];
     s.command = c->line;
     if (!s.demos) return cli_usage("specialize: --demos FILE is missing: JSON lines that show your domain");
-    if (!s.out) return cli_usage("specialize: -o FILE is missing: where to write the smaller model");
+    if (!s.out && s.save_plan) return plan_only(c, &s);
+    if (!s.out) return cli_usage("specialize: -o FILE is missing: where to write the smaller model (or --save-plan FILE for the plan alone)");
     if (witan_specialize(c->cx, &s, &r)) return cli_failed(c);
     cli_progress_end(c);
     if (o->json) print_json(&s, &r); else print_table(&s, &r);

@@ -42,7 +42,7 @@ wt_status wt_score_layer(wt_ctx *cx, const wt_method *method, const void *opts, 
 wt_status wt_budget_uniform(wt_ctx *cx, int32_t n_exp, int32_t n_used, int32_t layer, double keep, int32_t *n_keep)
 {
     *n_keep = (int32_t)floor(keep * n_exp + 0.5);
-    if (*n_keep >= n_used) return WITAN_OK;
+    if (*n_keep >= n_used || !n_exp) return WITAN_OK;   /* a dense layer has nothing to drop */
     return wt_fail(cx, WT_ELIMIT, "keep %g leaves %d of %d experts in layer %d, but the router chooses %d: keep at least %.4g", keep, *n_keep,
                    n_exp, layer, n_used, (double)n_used / n_exp);
 }

@@ -81,17 +81,15 @@ static void weigh(wt_run *r, const wt_route_spec *spec, const wt_tensor *prob, w
     }
 }
 
-/* A router that yields no number must not reach the experts: every token needs its full count of finite weights. */
-static wt_status check(wt_run *r, const wt_route *rt)
+/* A router that yields something that is no number must not reach the experts, also where other experts could still be chosen. */
+static wt_status check(wt_run *r, const wt_tensor *prob, const wt_route *rt)
 {
-    for (int32_t t = 0; t < rt->n_tok; t++) {
-        bool bad = rt->tok_off[t + 1] == rt->tok_off[t];
-        for (int32_t i = rt->tok_off[t]; i < rt->tok_off[t + 1]; i++) bad |= !isfinite(rt->weight[i]);
-        if (bad)
-            return wt_fail(r->cx, WT_EFORMAT, "layer %d: the router gives no finite weights (damaged weights, or activations that overflowed)",
-                           r->layer);
-    }
-    return WITAN_OK;
+    bool bad = false;
+    for (size_t i = 0; i < prob->n; i++) bad |= isnan(prob->f32[i]);
+    for (int32_t t = 0; t < rt->n_tok; t++) bad |= rt->tok_off[t + 1] == rt->tok_off[t];
+    for (int32_t i = 0; i < rt->n_pair; i++) bad |= !isfinite(rt->weight[i]);
+    if (!bad) return WITAN_OK;
+    return wt_fail(r->cx, WT_EFORMAT, "layer %d: the router gives no finite weights (damaged weights, or activations that overflowed)", r->layer);
 }
 
 wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
@@ -109,7 +107,7 @@ wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x,
     const wt_router_ops *ops = spec->select->ops;
     WT_TRY(ops->select(r, spec->select_opt, score, *out));
     weigh(r, spec, prob, *out);
-    WT_TRY(check(r, *out));
+    WT_TRY(check(r, prob, *out));
     return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_ROUTE, .n_tok = n_tok, .n_exp = n_exp, .d_model = (int32_t)x->shape[1],
                                           .logit = logit->f32, .prob = prob->f32, .route = *out });
 }

@@ -6,7 +6,6 @@
 #include "base/rng.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct cand { int32_t id; float logit; double p; } cand;
@@ -89,17 +88,37 @@ static int32_t greedy(const witan_sampler *s, const float *logits)
     return best;
 }
 
-static int likelier(const void *a, const void *b)
+static bool likelier(const cand *x, const cand *y) { return x->logit > y->logit || (x->logit == y->logit && x->id < y->id); }
+
+/* A heap with the least likely of n candidates on top: item i has settled among those below it. */
+static void settle(cand *c, int32_t n, int32_t i)
 {
-    const cand *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
+    for (int32_t worst; ; i = worst) {
+        worst = i;
+        for (int32_t kid = 2 * i + 1; kid <= 2 * i + 2 && kid < n; kid++) if (likelier(c + worst, c + kid)) worst = kid;
+        if (worst == i) return;
+        cand t = c[i]; c[i] = c[worst]; c[worst] = t;
+    }
 }
 
-/* Cuts the sorted list by top-k, top-p and min-p; probabilities are over what top-k left. */
+/* Moves the k likeliest of n to the front, sorted. In place, so that sampling allocates nothing (qsort does). */
+static void best_first(cand *c, int32_t n, int32_t k)
+{
+    for (int32_t i = k / 2 - 1; i >= 0; i--) settle(c, k, i);
+    for (int32_t i = k; i < n; i++)
+        if (likelier(c + i, c)) {
+            cand t = c[0]; c[0] = c[i]; c[i] = t;
+            settle(c, k, 0);
+        }
+    for (int32_t left = k - 1; left > 0; left--) {
+        cand t = c[0]; c[0] = c[left]; c[left] = t;
+        settle(c, left, 0);
+    }
+}
+
+/* Cuts the sorted list by top-p and min-p; probabilities are over what top-k left. */
 static int32_t cut(const witan_sampler *s, int32_t n)
 {
-    if (s->o.top_k > 0 && s->o.top_k < n) n = s->o.top_k;
     double sum = 0, mass = 0;
     for (int32_t i = 0; i < n; i++) sum += s->c[i].p = exp((double)(s->c[i].logit - s->c[0].logit) / s->o.temp);
     int32_t keep = 0;
@@ -115,9 +134,10 @@ int32_t witan_sample(witan_sampler *s, const float *logits)
     for (int32_t i = 0; i < s->n_vocab; i++)
         if (logits[i] > -INFINITY) s->c[n++] = (cand){ i, penalised(s, i, logits[i]), 0 };   /* NaN fails the comparison */
     if (!n) return -1;
-    qsort(s->c, (size_t)n, sizeof *s->c, likelier);
+    int32_t k = s->o.top_k > 0 && s->o.top_k < n ? s->o.top_k : n;
+    best_first(s->c, n, k);
     if (s->c[0].logit == INFINITY) return s->c[0].id;
-    n = cut(s, n);
+    n = cut(s, k);
     double sum = 0;
     for (int32_t i = 0; i < n; i++) sum += s->c[i].p;
     double at = (double)wt_rng_float(&s->rng) * sum;
