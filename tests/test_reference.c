@@ -148,12 +148,13 @@ static void ids_logits_routing_and_greedy_text_match_in_q8_0(void **state) { (vo
 
 /* ---- perplexity ------------------------------------------------------------------------------------------------------------------ */
 
-static void check_perplexity(const reference *r, const char *domain, const json_t *expected)
+/* False where the corpus is absent. */
+static bool check_perplexity(const reference *r, const char *domain, const json_t *expected)
 {
     char name[64], corpus[512];
     witan_eval_result *e;
     snprintf(name, sizeof name, "corpora/%s.test.jsonl", domain);
-    SKIP_WITHOUT(shared_path(corpus, name));
+    if (access(shared_path(corpus, name), R_OK)) return false;
     witan_eval_options o = { .jsonl = corpus, .n_ctx = 256 };
     if (witan_eval(r->cx, r->m, &o, &e) != WITAN_OK) fail_msg("%s: %s", domain, witan_error(r->cx));
     const witan_eval_row *all = e->row + e->n_row - 1;
@@ -163,6 +164,7 @@ static void check_perplexity(const reference *r, const char *domain, const json_
     if (!(fabs(all->perplexity / ppl - 1) <= 1e-3)) fail_msg("%s, %s: perplexity %.5f, expected %.5f", r->type, domain, all->perplexity, ppl);
     if (!(all->ppl_lo < ppl && ppl < all->ppl_hi)) fail_msg("%s, %s: interval %.3f to %.3f around %.3f", r->type, domain, all->ppl_lo, all->ppl_hi, ppl);
     witan_eval_free(r->cx, e);
+    return true;
 }
 
 static void check_domains(const char *type)
@@ -172,14 +174,16 @@ static void check_domains(const char *type)
     json_t *expected;
     reference r;
     int n = 0;
+    bool absent = false;
     reference_open(&r, type, NULL);
     json_object_foreach(json_object_get(r.of, "perplexity"), domain, expected) {
         if (!every && json_integer_value(json_object_get(expected, "tokens")) > 5000) continue;
-        check_perplexity(&r, domain, expected);
+        absent |= !check_perplexity(&r, domain, expected);
         n++;
     }
     assert_int_equal(n, every ? 7 : 2);
     reference_close(&r);
+    if (absent) skip();
 }
 
 static void perplexity_of_whole_corpora_matches_in_f16(void **state) { (void)state; check_domains("F16"); }

@@ -53,4 +53,7 @@ const char *cli_count(double n, char buf[32]);
 /* Reads a text argument: file (NULL: none), argument, or standard input. Free with free. Returns an exit status, -1 when it went well. */
 int cli_read_text(cli *c, const char *file, const char *argument, char **text, size_t *n);
 
+/* Loads a plan and checks that it fits the model. Returns an exit status, -1 when it went well; *plan is set as soon as it is loaded. */
+int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **plan);
+
 #endif

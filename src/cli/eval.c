@@ -106,11 +106,11 @@ static int run(cli *c, const void *opts_)
     const opts *o = opts_;
     witan_model *m = NULL;
     witan_plan *plan = NULL;
-    int status;
+    int status = -1;
     if (!o->text && !o->jsonl && !o->task) return cli_usage("eval: expected --text, --jsonl or --task");
     if (witan_model_open(c->cx, c->arg[0], NULL, &m)) return cli_failed(c);
-    if (o->plan && (witan_plan_load(c->cx, o->plan, &plan) || witan_plan_check(c->cx, plan, m))) status = cli_fail(c, "%s: %s", o->plan, witan_error(c->cx));
-    else status = measure(c, o, m, plan);
+    if (o->plan) status = cli_load_plan(c, o->plan, m, &plan);
+    if (status < 0) status = measure(c, o, m, plan);
     witan_plan_free(plan);
     witan_model_free(m);
     return status;

@@ -127,7 +127,7 @@ static int prepare(job *j)
     if (bad < j->n_prompt) return cli_fail(c, "%s: expected a prompt in UTF-8, byte %zu is not", file, bad);
     if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident }, &j->m)) return cli_failed(c);
     const witan_model_info *f = witan_model_get_info(j->m);
-    if (o->plan && (witan_plan_load(c->cx, o->plan, &j->plan) || witan_plan_check(c->cx, j->plan, j->m))) return cli_fail(c, "%s: %s", o->plan, witan_error(c->cx));
+    if (o->plan && (status = cli_load_plan(c, o->plan, j->m, &j->plan)) >= 0) return status;
     if (witan_tokenize(c->cx, j->m, j->prompt, j->n_prompt, WITAN_TOK_BOS | WITAN_TOK_SPECIAL, &j->ids, &j->n_ids)) return cli_failed(c);
     if (!j->n_ids) return cli_fail(c, "%s: the prompt is empty", file);
     int32_t ctx = o->ctx ? o->ctx : f->n_ctx_train < 4096 ? f->n_ctx_train : 4096;

@@ -1,4 +1,4 @@
-/* Talking to people: errors, notes, progress, sizes; reading text that a command works on. */
+/* Talking to people: errors, notes, progress, sizes; reading what a command works on. */
 #include "cli.h"
 
 #include <errno.h>
@@ -155,4 +155,10 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
         return *text ? -1 : cli_fail(c, "out of memory");
     }
     return read_fd(c, STDIN_FILENO, "standard input", text, n);
+}
+
+int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **plan)
+{
+    if (witan_plan_load(c->cx, path, plan)) return cli_failed(c);
+    return witan_plan_check(c->cx, *plan, m) ? cli_fail(c, "%s: %s", path, witan_error(c->cx)) : -1;
 }

@@ -2,6 +2,9 @@
 #include "kernel/kernel.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static const char *const tier_name[WT_N_TIER] = { "ref", "avx2" };
 
@@ -17,8 +20,10 @@ bool wt_tier_parse(const char *name, wt_tier *t)
 wt_tier wt_cpu_tier(void)
 {
 #if defined(__x86_64__)
+    unsigned a, b, c, d;
     __builtin_cpu_init();                        /* also asks whether the system saves the wide registers */
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) return WT_TIER_AVX2;
+    bool half = __get_cpuid(1, &a, &b, &c, &d) && c >> 29 & 1;   /* F16C; clang has no name for it */
+    if (half && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return WT_TIER_AVX2;
 #endif
     return WT_TIER_REF;
 }
