@@ -117,15 +117,14 @@ static void element_wise_kernels_equal_ref_at_every_length(void **state) { (void
 
 static void silu_far_out(const scene *s)
 {
-    static const float g[] = { -INFINITY, -200, -104, -90, -88, -60, -1e-30f, 0, 1e-30f, 60, 88, 90, 200, 3e38f };
+    static const float g[] = { -3e38f, -200, -104, -90, -88, -60, -1e-30f, 0, 1e-30f, 60, 88, 90, 200, 3e38f };
     enum { N = sizeof g / sizeof *g };
     float u[N], y[N];
     for (size_t i = 0; i < N; i++) u[i] = 1;
     s->k.silu_mul(y, g, u, N);
     for (size_t i = 0; i < N; i++) {
-        double exact = isinf(g[i]) ? 0 : g[i] / (1 + exp(-(double)g[i]));
-        bool open = isinf(g[i]);        /* -inf * 0 has no value; what matters is that finite values have one */
-        if (!open && !(fabs(y[i] - exact) <= 1e-6 * fabs(exact) + 1e-34)) fail_msg("%s: silu(%g) is %.9g, expected %.9g", wt_tier_name(s->k.tier), g[i], y[i], exact);
+        double exact = g[i] / (1 + exp(-(double)g[i]));
+        if (!(fabs(y[i] - exact) <= 1e-6 * fabs(exact) + 1e-34)) fail_msg("%s: silu(%g) is %.9g, expected %.9g", wt_tier_name(s->k.tier), g[i], y[i], exact);
     }
 }
 
