@@ -394,6 +394,22 @@ static void a_softmax_over_nan_is_refused_and_says_where(void **state)
     assert_non_null(strstr(witan_error(cx), "layer 5"));
 }
 
+/* The others have finite weights and rank higher, so only a look at all experts finds it. */
+static void one_expert_that_is_no_number_is_refused_though_others_could_be_chosen(void **state)
+{
+    (void)state;
+    for (int activation = WT_ACT_SOFTMAX; activation <= WT_ACT_SQRT_SOFTPLUS; activation++) {
+        wt_route_spec s = spec_of((wt_activation)activation, 2);
+        float one[1] = { 1 }, row[4] = { 3, 2, 1, NAN };
+        wt_tensor x = matrix(one, 1, 1), w = matrix(row, 4, 1);
+        wt_run r = { .cx = cx, .k = &kernels, .a = &arena, .layer = 6 };
+        wt_route *rt;
+        wt_status st = wt_route_run(&r, &s, &x, &w, NULL, NULL, &rt);
+        if (st != WITAN_EFORMAT) fail_msg("activation %d: status %d", activation, st);
+        if (!strstr(witan_error(cx), "layer 6")) fail_msg("\"%s\" does not name layer 6", witan_error(cx));
+    }
+}
+
 /* ---- running out of memory ------------------------------------------------------------------------------------------------------- */
 
 static void every_failed_allocation_is_reported(void **state)
@@ -443,6 +459,7 @@ int main(void)
         T(grouping_keeps_token_order_and_refuses_strangers),
         T(values_that_are_no_numbers_give_an_error_or_a_sound_route),
         T(a_softmax_over_nan_is_refused_and_says_where),
+        T(one_expert_that_is_no_number_is_refused_though_others_could_be_chosen),
         T(every_failed_allocation_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

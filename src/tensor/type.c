@@ -1,6 +1,7 @@
 /* Element and block types: sizes of all that GGUF knows, plain-C conversion of those witan reads and writes. */
 #include "tensor/type.h"
 
+#include "tensor/blocks.h"
 #include <math.h>
 #include <string.h>
 
@@ -128,25 +129,25 @@ static const wt_type_info info[WT_N_TYPE] = {
     [WT_F32] = { "F32", 1, 4, unpack_f32, pack_f32 },
     [WT_F16] = { "F16", 1, 2, unpack_f16, pack_f16 },
     [WT_Q4_0] = { "Q4_0", 32, 18, unpack_q4_0, pack_q4_0 },
-    [WT_Q4_1] = { "Q4_1", 32, 20, NULL, NULL },
-    [WT_Q5_0] = { "Q5_0", 32, 22, NULL, NULL },
-    [WT_Q5_1] = { "Q5_1", 32, 24, NULL, NULL },
+    [WT_Q4_1] = { "Q4_1", 32, 20, wt_unpack_q4_1, NULL },
+    [WT_Q5_0] = { "Q5_0", 32, 22, wt_unpack_q5_0, NULL },
+    [WT_Q5_1] = { "Q5_1", 32, 24, wt_unpack_q5_1, NULL },
     [WT_Q8_0] = { "Q8_0", 32, 34, unpack_q8_0, pack_q8_0 },
     [9] = { "Q8_1", 32, 36, NULL, NULL },
-    [WT_Q2_K] = { "Q2_K", 256, 84, NULL, NULL },
-    [WT_Q3_K] = { "Q3_K", 256, 110, NULL, NULL },
-    [WT_Q4_K] = { "Q4_K", 256, 144, NULL, NULL },
-    [WT_Q5_K] = { "Q5_K", 256, 176, NULL, NULL },
-    [WT_Q6_K] = { "Q6_K", 256, 210, NULL, NULL },
+    [WT_Q2_K] = { "Q2_K", 256, 84, wt_unpack_q2_k, NULL },
+    [WT_Q3_K] = { "Q3_K", 256, 110, wt_unpack_q3_k, NULL },
+    [WT_Q4_K] = { "Q4_K", 256, 144, wt_unpack_q4_k, NULL },
+    [WT_Q5_K] = { "Q5_K", 256, 176, wt_unpack_q5_k, NULL },
+    [WT_Q6_K] = { "Q6_K", 256, 210, wt_unpack_q6_k, NULL },
     [15] = { "Q8_K", 256, 292, NULL, NULL },
     [16] = { "IQ2_XXS", 256, 66, NULL, NULL },
     [17] = { "IQ2_XS", 256, 74, NULL, NULL },
     [18] = { "IQ3_XXS", 256, 98, NULL, NULL },
     [19] = { "IQ1_S", 256, 50, NULL, NULL },
-    [WT_IQ4_NL] = { "IQ4_NL", 32, 18, NULL, NULL },
+    [WT_IQ4_NL] = { "IQ4_NL", 32, 18, wt_unpack_iq4_nl, NULL },
     [21] = { "IQ3_S", 256, 110, NULL, NULL },
     [22] = { "IQ2_S", 256, 82, NULL, NULL },
-    [WT_IQ4_XS] = { "IQ4_XS", 256, 136, NULL, NULL },
+    [WT_IQ4_XS] = { "IQ4_XS", 256, 136, wt_unpack_iq4_xs, NULL },
     [WT_I8] = { "I8", 1, 1, NULL, NULL },
     [WT_I16] = { "I16", 1, 2, NULL, NULL },
     [WT_I32] = { "I32", 1, 4, NULL, NULL },
@@ -156,7 +157,7 @@ static const wt_type_info info[WT_N_TYPE] = {
     [WT_BF16] = { "BF16", 1, 2, unpack_bf16, pack_bf16 },
     [34] = { "TQ1_0", 256, 54, NULL, NULL },
     [35] = { "TQ2_0", 256, 66, NULL, NULL },
-    [WT_MXFP4] = { "MXFP4", 32, 17, NULL, NULL },
+    [WT_MXFP4] = { "MXFP4", 32, 17, wt_unpack_mxfp4, NULL },
     [40] = { "NVFP4", 64, 36, NULL, NULL },
     [41] = { "Q1_0", 128, 18, NULL, NULL },
     [42] = { "Q2_0", 64, 18, NULL, NULL },

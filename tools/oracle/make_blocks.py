@@ -31,12 +31,20 @@ def values():
     return np.concatenate([usual, wide, ties, small, lone, zero, edges, up]).astype(np.float32)
 
 
+HALVES = {Type.Q4_1: (0, 2), Type.Q5_1: (0, 2), Type.Q2_K: (80, 82), Type.Q3_K: (108,), Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,)}
+READ = (Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.IQ4_NL, Type.MXFP4, Type.Q2_K, Type.Q3_K, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_XS)
+
+
 def random_blocks(kind, n):
-    """Any bytes, with a finite half as the scale."""
+    """Any bytes, with finite halves where the type has its scales (else at the start; MXFP4: a usual exponent)."""
     size = gguf.GGML_QUANT_SIZES[kind][1]
     rng = np.random.default_rng(int(kind))
     blocks = rng.integers(0, 256, (n, size), dtype=np.uint8)
-    blocks[:, :2] = rng.normal(0, 1, n).astype(np.float16)[:, None].view(np.uint8)
+    if kind == Type.MXFP4:
+        blocks[:, 0] = [0, 1, 2, 254, 127, 120][:n]
+        return blocks.reshape(-1)
+    for at in HALVES.get(kind, (0,)):
+        blocks[:, at:at + 2] = rng.normal(0, 1, n).astype(np.float16)[:, None].view(np.uint8)
     return blocks.reshape(-1)
 
 
@@ -52,6 +60,10 @@ def main():
             blocks = np.concatenate([packed, random_blocks(kind, 4)])
             read = gguf.quants.dequantize(blocks, kind).astype(np.float32)
             out["unpack"][kind.name] = {"blocks": blocks.tobytes().hex(), "values": read.tobytes().hex()}
+    for kind in READ:
+        blocks = random_blocks(kind, 2 if gguf.GGML_QUANT_SIZES[kind][0] == 256 else 6)
+        read = gguf.quants.dequantize(blocks, kind).astype(np.float32)
+        out["unpack"][kind.name] = {"blocks": blocks.tobytes().hex(), "values": read.tobytes().hex()}
     with open(os.path.join(folder, "blocks.json"), "w") as f:
         json.dump(out, f, indent=1)
         f.write("\n")
