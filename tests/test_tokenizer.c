@@ -4,6 +4,7 @@
 #include "text/vocab.h"
 #include "tiny.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -169,6 +170,33 @@ static void text_is_split_as_the_pattern_says(void **state)
     pieces("ok\xFF\xFE!x", (const char *[]){ "ok", "\xFF\xFE!", "x", NULL });
 }
 
+/* Random texts against the `regex` package (tools/oracle/make_splits.py). */
+static void every_rule_cuts_as_its_pattern_does(void **state)
+{
+    static const struct { const char *name; size_t (*split)(const char *, size_t); } rule[] = {
+        { "gpt-2", wt_split_gpt2 }, { "starcoder", wt_split_starcoder }, { "qwen2", wt_split_qwen2 } };
+    (void)state;
+    json_t *all = json_load_file("tests/gold/splits.json", JSON_ALLOW_NUL, NULL);
+    assert_non_null(all);
+    for (size_t r = 0; r < 3; r++) {
+        json_t *list = json_object_get(all, rule[r].name), *pair, *len;
+        size_t i, k;
+        assert_true(json_array_size(list) == 400);
+        json_array_foreach(list, i, pair) {
+            const char *text = json_string_value(json_array_get(pair, 0));
+            size_t n = json_string_length(json_array_get(pair, 0)), at = 0;
+            json_array_foreach(json_array_get(pair, 1), k, len) {
+                size_t have = at < n ? rule[r].split(text + at, n - at) : 0;
+                if (have != (size_t)json_integer_value(len))
+                    fail_msg("%s, text %zu, piece %zu at byte %zu: %zu bytes, expected %lld", rule[r].name, i, k, at, have, (long long)json_integer_value(len));
+                at += have;
+            }
+            assert_int_equal(at, n);
+        }
+    }
+    json_decref(all);
+}
+
 static void a_megabyte_of_one_letter_takes_no_quadratic_time(void **state)
 {
     (void)state;
@@ -220,7 +248,8 @@ static void vocabularies_that_contradict_themselves_are_refused(void **state)
     (void)state;
     refuse_vocabulary("gpt2", "gpt-2", "a b", 3, 0, "");
     refuse_vocabulary("llama", "gpt-2", "a b", 3, 0, "\"llama\"");
-    refuse_vocabulary("gpt2", "qwen2", "a b", 3, 0, "\"qwen2\"");
+    refuse_vocabulary("gpt2", "qwen2", "a b", 3, 0, "");
+    refuse_vocabulary("gpt2", "nonsense", "a b", 3, 0, "\"nonsense\"");
     refuse_vocabulary("gpt2", "gpt-2", "a c", 3, 0, "no token");
     refuse_vocabulary("gpt2", "gpt-2", "ab", 3, 0, "two pieces");
     refuse_vocabulary("gpt2", "gpt-2", "b a", 3, 0, "no token");
@@ -235,7 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(gpt2_vectors_in_both_directions), T(any_bytes_survive_the_round_trip), T(special_tokens_are_read_only_when_asked),
-        T(text_is_split_as_the_pattern_says), T(a_megabyte_of_one_letter_takes_no_quadratic_time),
+        T(text_is_split_as_the_pattern_says), T(every_rule_cuts_as_its_pattern_does), T(a_megabyte_of_one_letter_takes_no_quadratic_time),
         T(vocabularies_that_contradict_themselves_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, all_done);

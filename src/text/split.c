@@ -1,9 +1,13 @@
-/* The gpt-2 splitting rule, written by hand:
- *   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+/* Splitting rules, written by hand.
+ *   gpt-2:     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ *   starcoder: every \p{N} alone, the rest by gpt-2
+ *   qwen2:     '[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*
+ *              |\s*[\r\n]+|\s+(?!\S)|\s+
  * Bytes that are not UTF-8 count, each alone, as symbols: neither letter, number nor space. */
 #include "text/vocab.h"
 
 #include <string.h>
+#include <strings.h>
 #include <utf8proc.h>
 
 typedef enum class { SPACE, LETTER, NUMBER, OTHER, END } class;
@@ -40,12 +44,13 @@ static size_t run(const char *s, size_t n, class want)
     return at;
 }
 
-static size_t contraction(const char *s, size_t n)
+/* Length of 's, 't, 're ... at s, 0 if there is none. */
+static size_t contraction(const char *s, size_t n, bool any_case)
 {
     static const char *const end[] = { "'s", "'t", "'re", "'ve", "'m", "'ll", "'d" };
     for (size_t i = 0; i < sizeof end / sizeof *end; i++) {
         size_t k = strlen(end[i]);
-        if (k <= n && !memcmp(s, end[i], k)) return k;
+        if (k <= n && !(any_case ? strncasecmp(s, end[i], k) : memcmp(s, end[i], k))) return k;
     }
     return 0;
 }
@@ -63,11 +68,49 @@ size_t wt_split_gpt2(const char *text, size_t n)
     size_t len, next_len;
     class c = look(text, n, &len);
     if (*text == '\'') {
-        size_t k = contraction(text, n);
+        size_t k = contraction(text, n, false);
         if (k) return k;
     }
     if (c != SPACE) return run(text, n, c);
     class next = look(text + len, n - len, &next_len);
     if (*text == ' ' && next != SPACE && next != END) return 1 + run(text + 1, n - 1, next);
     return spaces(text, n);
+}
+
+/* gpt-2 on text whose numbers have been cut out first: a run of anything else ends where a number begins, and white space before a number
+ * stands at the end of its piece. */
+size_t wt_split_starcoder(const char *text, size_t n)
+{
+    size_t len, part = 0;
+    if (look(text, n, &len) == NUMBER) return len;
+    while (part < n && look(text + part, n - part, &len) != NUMBER) part += len;
+    return wt_split_gpt2(text, part);
+}
+
+static bool newline(char c) { return c == '\r' || c == '\n'; }
+
+/* White space that holds a line end is cut behind the last one. */
+static size_t lines(const char *s, size_t n)
+{
+    size_t all = run(s, n, SPACE);
+    while (all && !newline(s[all - 1])) all--;
+    return all;
+}
+
+size_t wt_split_qwen2(const char *text, size_t n)
+{
+    size_t len, next_len, k;
+    class c = look(text, n, &len);
+    if (*text == '\'' && (k = contraction(text, n, true))) return k;
+    if (c == LETTER) return run(text, n, LETTER);
+    if (c == NUMBER) return len;
+    class next = look(text + len, n - len, &next_len);
+    if (next == LETTER && !newline(*text)) return len + run(text + len, n - len, LETTER);
+    if (c == OTHER || (*text == ' ' && next == OTHER)) {
+        size_t at = (c == OTHER ? 0 : 1);
+        at += run(text + at, n - at, OTHER);
+        while (at < n && newline(text[at])) at++;
+        return at;
+    }
+    return (k = lines(text, n)) ? k : spaces(text, n);
 }

@@ -32,7 +32,7 @@ static int32_t special_at(const wt_vocab *v, const char *s, size_t n, size_t *le
 static wt_status plain(job *j, const char *s, size_t n)
 {
     for (size_t at = 0, k; at < n; at += k) {
-        k = wt_split_gpt2(s + at, n - at);
+        k = j->v->split(s + at, n - at);
         WT_TRY(wt_bpe_piece(j->v, &j->w, s + at, k, &j->ids, &j->n, &j->cap));
     }
     return WITAN_OK;

@@ -1,4 +1,4 @@
-/* Tokenizers from GGUF metadata. Now: byte-level BPE ("gpt2") with the gpt-2 splitting rule. */
+/* Tokenizers from GGUF metadata. Now: byte-level BPE ("gpt2") with the splitting rules of gpt-2, starcoder and qwen2. */
 #ifndef WT_TEXT_TOKENIZER_H
 #define WT_TEXT_TOKENIZER_H
 
@@ -19,8 +19,8 @@ int32_t wt_vocab_eos(const wt_vocab *v);
 bool wt_vocab_add_bos(const wt_vocab *v);
 bool wt_vocab_is_control(const wt_vocab *v, int32_t id);
 
-/* flags: WITAN_TOK_*. *ids handed over. Any bytes are legal: what is not UTF-8 is split byte by byte as the reference does
- * for U+FFFD-free byte-level coding (each stray byte is a piece of its own kind, other). */
+/* flags: WITAN_TOK_*. *ids handed over. Any bytes are legal: for splitting, each byte that is not UTF-8 counts as a symbol (neither letter,
+ * number nor space); decoding gives the same bytes back. */
 wt_status wt_vocab_encode(wt_ctx *cx, const wt_vocab *v, const char *text, size_t len, int flags, int32_t **ids, size_t *n);
 /* Appends the bytes of one token to t. */
 wt_status wt_vocab_decode(wt_ctx *cx, const wt_vocab *v, int32_t id, bool skip_special, wt_text *t);

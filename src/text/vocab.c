@@ -2,6 +2,7 @@
  * itself where it is printable, else U+0100 and up. Everything is checked here once, so that encoding and decoding need no doubts. */
 #include "text/vocab.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,26 +187,41 @@ static wt_status special_ids(wt_vocab *v, const wt_gguf *g)
 
 static bool is(wt_str s, const char *t) { return s.n == strlen(t) && !memcmp(s.s, t, s.n); }
 
-static wt_status rule(wt_ctx *cx, const wt_gguf *g)
+/* Pre-tokenizers by the name that files give them (tokenizer.ggml.pre). */
+static const struct { const char *name; size_t (*split)(const char *text, size_t n); } rules[] = {
+    { "gpt-2", wt_split_gpt2 }, { "phi-2", wt_split_gpt2 }, { "mpt", wt_split_gpt2 }, { "olmo", wt_split_gpt2 }, { "jais", wt_split_gpt2 },
+    { "starcoder", wt_split_starcoder }, { "refact", wt_split_starcoder }, { "command-r", wt_split_starcoder }, { "smollm", wt_split_starcoder },
+    { "codeshell", wt_split_starcoder }, { "exaone", wt_split_starcoder },
+    { "qwen2", wt_split_qwen2 }, { "deepseek-r1-qwen", wt_split_qwen2 }, { "stablelm2", wt_split_qwen2 }, { "hunyuan", wt_split_qwen2 },
+};
+
+static wt_status rule(wt_vocab *v, const wt_gguf *g)
 {
     wt_str model = { 0 }, pre = { "", 0 };
-    WT_TRY(wt_gguf_str(cx, g, "tokenizer.ggml.model", true, &model));
-    WT_TRY(wt_gguf_str(cx, g, "tokenizer.ggml.pre", false, &pre));
+    char known[256] = "";
+    WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.model", true, &model));
+    WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.pre", false, &pre));
     if (!is(model, "gpt2"))
-        return wt_fail(cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.model is \"%.*s\"; only \"gpt2\" (byte-level BPE) is supported yet", g->path,
+        return wt_fail(v->cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.model is \"%.*s\"; only \"gpt2\" (byte-level BPE) is supported yet", g->path,
                        (int)(model.n < 60 ? model.n : 60), model.s);
-    if (is(pre, "") || is(pre, "default")) wt_log(cx, WITAN_WARN, "%s: names no pre-tokenizer, the gpt-2 rule is used", g->path);
-    else if (!is(pre, "gpt-2") && !is(pre, "olmo"))
-        return wt_fail(cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\"; only \"gpt-2\" and \"olmo\" are supported yet", g->path,
-                       (int)(pre.n < 60 ? pre.n : 60), pre.s);
-    return WITAN_OK;
+    v->split = wt_split_gpt2;
+    if (is(pre, "") || is(pre, "default")) {
+        wt_log(v->cx, WITAN_WARN, "%s: names no pre-tokenizer, the gpt-2 rule is used", g->path);
+        return WITAN_OK;
+    }
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (is(pre, rules[i].name)) { v->split = rules[i].split; return WITAN_OK; }
+        size_t at = strlen(known);
+        snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", rules[i].name);
+    }
+    return wt_fail(v->cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\"; supported yet: %s", g->path, (int)(pre.n < 60 ? pre.n : 60), pre.s, known);
 }
 
 static wt_status fill(wt_vocab *v, const wt_gguf *g)
 {
     index_ x = { 0 };
     size_t n;
-    WT_TRY(rule(v->cx, g));
+    WT_TRY(rule(v, g));
     WT_TRY(wt_gguf_strs(v->cx, g, "tokenizer.ggml.tokens", true, &x.tok, &n));
     v->n = (int32_t)n;
     wt_status st = n < 1 || n > MOST_TOKENS ? wt_fail(v->cx, WT_EFORMAT, "%s: tokenizer.ggml.tokens has %zu entries, expected 1 to %d", g->path, n, MOST_TOKENS) : WITAN_OK;

@@ -8,6 +8,7 @@ typedef struct wt_merge { uint64_t pair; int32_t rank, to; } wt_merge;   /* pair
 
 struct wt_vocab {
     wt_ctx *cx;
+    size_t (*split)(const char *text, size_t n);   /* the pre-tokenizer */
     int32_t n, bos, eos;
     bool add_bos;
     uint8_t *type;               /* [n] WT_TOK_* */
@@ -18,8 +19,10 @@ struct wt_vocab {
     bool special_first[256];     /* first bytes of those */
 };
 
-/* Length of the first piece that the gpt-2 rule cuts off text (n > 0 bytes); at least 1. */
+/* Length of the first piece that a rule cuts off text (n > 0 bytes); at least 1. */
 size_t wt_split_gpt2(const char *text, size_t n);
+size_t wt_split_starcoder(const char *text, size_t n);
+size_t wt_split_qwen2(const char *text, size_t n);
 
 /* Merges the bytes of one piece and appends ids to *ids. Work buffers are kept in w and reused. */
 typedef struct wt_bpe_work { wt_ctx *cx; struct wt_bpe_sym *sym; size_t cap_sym; struct wt_bpe_cand *heap; size_t cap_heap, n_heap; } wt_bpe_work;
