@@ -100,7 +100,8 @@ static wt_status chunk(witan_session *s, const witan_token *tok, int32_t n, cons
         wt_kv_reserve(&s->kv, tok[i].seq, s->len[tok[i].seq]);
     }
     wt_run r = { .cx = s->cx, .k = &s->m->k, .a = &s->arena, .obs = obs, .n_obs = n_obs };
-    WT_TRY(wt_forward(&r, s->m, s->mask, &s->kv, &b, s->logits + s->n_logits * (size_t)s->m->cfg.n_vocab));
+    float *rows = b.n_want ? s->logits + s->n_logits * (size_t)s->m->cfg.n_vocab : NULL;
+    WT_TRY(wt_forward(&r, s->m, s->mask, &s->kv, &b, rows));
     s->n_logits += (size_t)b.n_want;
     return WITAN_OK;
 }
@@ -130,6 +131,7 @@ wt_status witan_feed(witan_session *s, int32_t seq, const int32_t *ids, size_t n
     if (n > (size_t)(s->n_ctx - s->len[seq]))
         return wt_fail(s->cx, WT_ELIMIT, "context is full: %zu tokens given, %d of %d left", n, s->n_ctx - s->len[seq], s->n_ctx);
     int32_t before = s->len[seq];
+    s->n_logits = 0;
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;
         for (size_t i = 0; i < m; i++) piece[i] = (witan_token){ ids[at + i], seq, at + i + 1 == n };
