@@ -174,11 +174,11 @@ static void text_is_split_as_the_pattern_says(void **state)
 static void every_rule_cuts_as_its_pattern_does(void **state)
 {
     static const struct { const char *name; size_t (*split)(const char *, size_t); } rule[] = {
-        { "gpt-2", wt_split_gpt2 }, { "starcoder", wt_split_starcoder }, { "qwen2", wt_split_qwen2 } };
+        { "gpt-2", wt_split_gpt2 }, { "starcoder", wt_split_starcoder }, { "qwen2", wt_split_qwen2 }, { "llama3", wt_split_llama3 } };
     (void)state;
     json_t *all = json_load_file("tests/gold/splits.json", JSON_ALLOW_NUL, NULL);
     assert_non_null(all);
-    for (size_t r = 0; r < 3; r++) {
+    for (size_t r = 0; r < 4; r++) {
         json_t *list = json_object_get(all, rule[r].name), *pair, *len;
         size_t i, k;
         assert_true(json_array_size(list) == 400);
@@ -257,6 +257,38 @@ static void vocabularies_that_contradict_themselves_are_refused(void **state)
     refuse_vocabulary("gpt2", "gpt-2", "a b", 3, 3, "bos_token_id");
 }
 
+/* Tokens a b c ab bc abc with the one merge "b c": merged, "abc" is a + bc; as a whole it is one token. */
+static void whole_pieces_are_taken_where_merges_are_ignored(void **state)
+{
+    (void)state;
+    static const char *const pre[] = { "dbrx", "llama-bpe" };
+    wt_str tok[6] = { { "a", 1 }, { "b", 1 }, { "c", 1 }, { "ab", 2 }, { "bc", 2 }, { "abc", 3 } }, merge = { "b c", 3 };
+    for (int i = 0; i < 2; i++) {
+        char *path = fault_path("whole.gguf");
+        wt_gguf_out *o;
+        witan_model *m;
+        int32_t *ids;
+        size_t n;
+        assert_int_equal(wt_gguf_out_open(cx, path, &o), WITAN_OK);
+        assert_int_equal(wt_gguf_put_str(o, "tokenizer.ggml.model", "gpt2"), WITAN_OK);
+        assert_int_equal(wt_gguf_put_str(o, "tokenizer.ggml.pre", pre[i]), WITAN_OK);
+        assert_int_equal(wt_gguf_put_strs(o, "tokenizer.ggml.tokens", tok, 6), WITAN_OK);
+        assert_int_equal(wt_gguf_put_strs(o, "tokenizer.ggml.merges", &merge, 1), WITAN_OK);
+        assert_int_equal(wt_gguf_put_u32(o, "tokenizer.ggml.bos_token_id", 3), WITAN_OK);
+        assert_int_equal(wt_gguf_out_commit(&o), WITAN_OK);
+        assert_int_equal(witan_vocab_open(cx, path, &m), WITAN_OK);
+        assert_int_equal(witan_model_get_info(m)->add_bos, i == 1);
+        assert_int_equal(witan_tokenize(cx, m, "abc", 3, 0, &ids, &n), WITAN_OK);
+        assert_int_equal(n, i ? 1 : 2);
+        assert_int_equal(ids[0], i ? 5 : 0);
+        witan_free(cx, ids);
+        assert_int_equal(witan_tokenize(cx, m, "abcc", 4, 0, &ids, &n), WITAN_OK);   /* no token as a whole: merged */
+        assert_true(n == 3 && ids[0] == 0 && ids[1] == 4 && ids[2] == 2);
+        witan_free(cx, ids);
+        witan_model_free(m);
+    }
+}
+
 static int all_done(void **state) { (void)state; fault_folder_free(); return 0; }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -264,7 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(gpt2_vectors_in_both_directions), T(any_bytes_survive_the_round_trip), T(special_tokens_are_read_only_when_asked),
-        T(text_is_split_as_the_pattern_says), T(every_rule_cuts_as_its_pattern_does), T(a_megabyte_of_one_letter_takes_no_quadratic_time),
+        T(text_is_split_as_the_pattern_says), T(every_rule_cuts_as_its_pattern_does), T(whole_pieces_are_taken_where_merges_are_ignored), T(a_megabyte_of_one_letter_takes_no_quadratic_time),
         T(vocabularies_that_contradict_themselves_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, all_done);

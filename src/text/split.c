@@ -1,6 +1,7 @@
 /* Splitting rules, written by hand.
  *   gpt-2:     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  *   starcoder: every \p{N} alone, the rest by gpt-2
+ *   llama3:    as qwen2 with \p{N}{1,3} for \p{N}
  *   qwen2:     '[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*
  *              |\s*[\r\n]+|\s+(?!\S)|\s+
  * Bytes that are not UTF-8 count, each alone, as symbols: neither letter, number nor space. */
@@ -97,20 +98,27 @@ static size_t lines(const char *s, size_t n)
     return all;
 }
 
-size_t wt_split_qwen2(const char *text, size_t n)
+/* The rule of llama-3 and qwen2, which differ in how many digits stay together. */
+static size_t split_modern(const char *text, size_t n, int digits)
 {
     size_t len, next_len, k;
     class c = look(text, n, &len);
     if (*text == '\'' && (k = contraction(text, n, true))) return k;
     if (c == LETTER) return run(text, n, LETTER);
-    if (c == NUMBER) return len;
+    if (c == NUMBER) {
+        for (k = len; --digits && look(text + k, n - k, &len) == NUMBER;) k += len;
+        return k;
+    }
     class next = look(text + len, n - len, &next_len);
     if (next == LETTER && !newline(*text)) return len + run(text + len, n - len, LETTER);
     if (c == OTHER || (*text == ' ' && next == OTHER)) {
-        size_t at = (c == OTHER ? 0 : 1);
+        size_t at = c == OTHER ? 0 : 1;
         at += run(text + at, n - at, OTHER);
         while (at < n && newline(text[at])) at++;
         return at;
     }
     return (k = lines(text, n)) ? k : spaces(text, n);
 }
+
+size_t wt_split_qwen2(const char *text, size_t n) { return split_modern(text, n, 1); }
+size_t wt_split_llama3(const char *text, size_t n) { return split_modern(text, n, 3); }

@@ -33,7 +33,9 @@ static wt_status plain(job *j, const char *s, size_t n)
 {
     for (size_t at = 0, k; at < n; at += k) {
         k = j->v->split(s + at, n - at);
-        WT_TRY(wt_bpe_piece(j->v, &j->w, s + at, k, &j->ids, &j->n, &j->cap));
+        int32_t whole = j->v->whole_first ? wt_vocab_whole(j->v, s + at, k) : -1;
+        if (whole >= 0) WT_TRY(push(j, whole));
+        else WT_TRY(wt_bpe_piece(j->v, &j->w, s + at, k, &j->ids, &j->n, &j->cap));
     }
     return WITAN_OK;
 }

@@ -173,6 +173,34 @@ static wt_status specials(wt_vocab *v)
     return WITAN_OK;
 }
 
+static uint32_t bytes_hash(const wt_vocab *v, const char *s, size_t n) { return hash(s, n, "", 0) & (uint32_t)(v->n_whole - 1); }
+
+int32_t wt_vocab_whole(const wt_vocab *v, const char *s, size_t n)
+{
+    for (size_t i = bytes_hash(v, s, n); v->whole[i]; i = (i + 1) & (v->n_whole - 1)) {
+        int32_t id = v->whole[i] - 1;
+        if (v->at[id + 1] - v->at[id] == n && !memcmp(v->bytes + v->at[id], s, n)) return id;
+    }
+    return -1;
+}
+
+static wt_status whole_tokens(wt_vocab *v)
+{
+    if (!v->whole_first) return WITAN_OK;
+    v->n_whole = 8;
+    while (v->n_whole < (size_t)v->n * 2) v->n_whole *= 2;
+    v->whole = wt_alloc(v->cx, v->n_whole, sizeof *v->whole);
+    if (!v->whole) return WT_ENOMEM;
+    for (int32_t id = 0; id < v->n; id++) {
+        const char *s = v->bytes + v->at[id];
+        size_t n = v->at[id + 1] - v->at[id], i = bytes_hash(v, s, n);
+        if (literal(v, id) || wt_vocab_whole(v, s, n) >= 0) continue;
+        while (v->whole[i]) i = (i + 1) & (v->n_whole - 1);
+        v->whole[i] = id + 1;
+    }
+    return WITAN_OK;
+}
+
 static wt_status special_ids(wt_vocab *v, const wt_gguf *g)
 {
     int64_t bos = -1, eos = -1;
@@ -187,18 +215,26 @@ static wt_status special_ids(wt_vocab *v, const wt_gguf *g)
 
 static bool is(wt_str s, const char *t) { return s.n == strlen(t) && !memcmp(s.s, t, s.n); }
 
-/* Pre-tokenizers by the name that files give them (tokenizer.ggml.pre). */
-static const struct { const char *name; size_t (*split)(const char *text, size_t n); } rules[] = {
-    { "gpt-2", wt_split_gpt2 }, { "phi-2", wt_split_gpt2 }, { "mpt", wt_split_gpt2 }, { "olmo", wt_split_gpt2 }, { "jais", wt_split_gpt2 },
-    { "starcoder", wt_split_starcoder }, { "refact", wt_split_starcoder }, { "command-r", wt_split_starcoder }, { "smollm", wt_split_starcoder },
-    { "codeshell", wt_split_starcoder }, { "exaone", wt_split_starcoder },
-    { "qwen2", wt_split_qwen2 }, { "deepseek-r1-qwen", wt_split_qwen2 }, { "stablelm2", wt_split_qwen2 }, { "hunyuan", wt_split_qwen2 },
+/* Pre-tokenizers by the name that files give them (tokenizer.ggml.pre). whole_first also means: begin with the begin token unless the file
+ * says otherwise. */
+static const struct { const char *name; size_t (*split)(const char *text, size_t n); bool whole_first; } rules[] = {
+    { "gpt-2", wt_split_gpt2, false }, { "phi-2", wt_split_gpt2, false }, { "mpt", wt_split_gpt2, false }, { "olmo", wt_split_gpt2, false },
+    { "jais", wt_split_gpt2, false }, { "gigachat", wt_split_gpt2, false }, { "mellum", wt_split_gpt2, false }, { "exaone4", wt_split_gpt2, false },
+    { "trillion", wt_split_gpt2, false }, { "modern-bert", wt_split_gpt2, false },
+    { "starcoder", wt_split_starcoder, false }, { "refact", wt_split_starcoder, false }, { "command-r", wt_split_starcoder, false },
+    { "smollm", wt_split_starcoder, false }, { "codeshell", wt_split_starcoder, false }, { "exaone", wt_split_starcoder, false },
+    { "minerva-7b", wt_split_starcoder, false },
+    { "qwen2", wt_split_qwen2, false }, { "deepseek-r1-qwen", wt_split_qwen2, false }, { "stablelm2", wt_split_qwen2, false },
+    { "hunyuan", wt_split_qwen2, false }, { "grok-2", wt_split_qwen2, false }, { "megrez", wt_split_qwen2, false },
+    { "llama-bpe", wt_split_llama3, true }, { "llama3", wt_split_llama3, true }, { "llama-v3", wt_split_llama3, true }, { "falcon3", wt_split_llama3, true },
+    { "pixtral", wt_split_llama3, true }, { "lfm2", wt_split_llama3, true },
+    { "dbrx", wt_split_llama3, false }, { "smaug-bpe", wt_split_llama3, false }, { "glm4", wt_split_llama3, false }, { "chatglm-bpe", wt_split_llama3, false },
 };
 
 static wt_status rule(wt_vocab *v, const wt_gguf *g)
 {
     wt_str model = { 0 }, pre = { "", 0 };
-    char known[256] = "";
+    char known[512] = "";
     WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.model", true, &model));
     WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.pre", false, &pre));
     if (!is(model, "gpt2"))
@@ -210,7 +246,11 @@ static wt_status rule(wt_vocab *v, const wt_gguf *g)
         return WITAN_OK;
     }
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        if (is(pre, rules[i].name)) { v->split = rules[i].split; return WITAN_OK; }
+        if (is(pre, rules[i].name)) {
+            v->split = rules[i].split;
+            v->whole_first = v->add_bos = rules[i].whole_first;
+            return WITAN_OK;
+        }
         size_t at = strlen(known);
         snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", rules[i].name);
     }
@@ -229,6 +269,7 @@ static wt_status fill(wt_vocab *v, const wt_gguf *g)
     if (st == WITAN_OK) st = texts(v, x.tok);
     if (st == WITAN_OK) st = index_all(v->cx, &x, n);
     if (st == WITAN_OK) st = merges(v, g, &x);
+    if (st == WITAN_OK) st = whole_tokens(v);
     if (st == WITAN_OK) st = specials(v);
     if (st == WITAN_OK) st = special_ids(v, g);
     wt_free(v->cx, x.tok);
@@ -254,6 +295,7 @@ void wt_vocab_free(wt_vocab *v)
     wt_free(v->cx, v->bytes);
     wt_free(v->cx, v->at);
     wt_free(v->cx, v->merge);
+    wt_free(v->cx, v->whole);
     wt_free(v->cx, v->special);
     wt_free(v->cx, v);
 }

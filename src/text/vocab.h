@@ -15,6 +15,8 @@ struct wt_vocab {
     char *bytes; size_t *at;     /* decoded tokens one after another; token i is bytes[at[i]] .. bytes[at[i + 1]] */
     int32_t byte_id[256];        /* token of a single byte, -1: none */
     wt_merge *merge; size_t n_slot;
+    bool whole_first;            /* a piece that is a token is not merged ("ignore merges") */
+    int32_t *whole; size_t n_whole;       /* ids + 1 by the hash of their bytes, when whole_first */
     int32_t *special; size_t n_special;   /* control and user-defined tokens, longest first */
     bool special_first[256];     /* first bytes of those */
 };
@@ -23,6 +25,9 @@ struct wt_vocab {
 size_t wt_split_gpt2(const char *text, size_t n);
 size_t wt_split_starcoder(const char *text, size_t n);
 size_t wt_split_qwen2(const char *text, size_t n);
+size_t wt_split_llama3(const char *text, size_t n);
+/* The token that is exactly these bytes, -1: none. Only for vocabularies with whole_first. */
+int32_t wt_vocab_whole(const wt_vocab *v, const char *s, size_t n);
 
 /* Merges the bytes of one piece and appends ids to *ids. Work buffers are kept in w and reused. */
 typedef struct wt_bpe_work { wt_ctx *cx; struct wt_bpe_sym *sym; size_t cap_sym; struct wt_bpe_cand *heap; size_t cap_heap, n_heap; } wt_bpe_work;
