@@ -20,28 +20,45 @@ typedef struct job {
 
 /* ---- which tensors are cut ------------------------------------------------------------------------------------------ */
 
-/* The layer whose experts index the slowest dimension of t; NULL for all other tensors. */
-static const wt_mask_layer *cut_by(const job *j, const wt_tensor *t)
+/* What happens to a tensor: stays whole (layer NULL), loses slices of its slowest dimension, or, where every expert has its own tensor, goes
+ * or gets a new number. */
+typedef struct cut { const wt_mask_layer *layer; int32_t expert; } cut;
+
+static cut cut_of(const job *j, const wt_tensor *t)
 {
-    int layer, end = 0;
-    if (sscanf(t->name, "blk.%d.%n", &layer, &end) != 1 || !end || layer < 0 || layer >= j->p->mask.n_layer) return NULL;
-    const char *part = t->name + end;
-    bool stacked = !strncmp(part, "ffn_", 4) && strstr(part, "_exps.");
-    bool router = !strncmp(part, "ffn_gate_inp.", 13) || !strncmp(part, "exp_probs_b.", 12);
-    const wt_mask_layer *l = j->p->mask.layer + layer;
-    return (stacked || router) && t->shape[0] == l->n_exp ? l : NULL;
+    wt_role role = wt_role_of(t->name);
+    if ((role.part != WT_PART_EXPERT && role.part != WT_PART_ROUTER) || role.layer >= j->p->mask.n_layer) return (cut){ 0 };
+    return (cut){ j->p->mask.layer + role.layer, role.expert };
+}
+
+static int32_t new_number(const wt_mask_layer *l, int32_t expert)
+{
+    int32_t n = 0;
+    for (int32_t e = 0; e < expert; e++) n += l->keep[e];
+    return n;
+}
+
+/* "blk.3.ffn_up.7.weight" becomes "blk.3.ffn_up.4.weight". */
+static void rename_expert(const wt_mask_layer *l, const wt_tensor *t, int32_t expert, char name[64])
+{
+    const char *tail = strrchr(t->name, '.'), *number = tail;
+    while (number[-1] != '.') number--;
+    snprintf(name, 64, "%.*s%d%s", (int)(number - t->name), t->name, new_number(l, expert), tail);
 }
 
 static wt_status describe_tensors(job *j)
 {
     for (size_t i = 0; i < j->m->file->n_tensor; i++) {
         const wt_tensor *t = j->m->file->tensor + i;
-        const wt_mask_layer *l = cut_by(j, t);
+        cut c = cut_of(j, t);
         int64_t shape[WT_MAX_DIM];
+        char name[64];
+        if (c.layer && c.expert >= 0 && !c.layer->keep[c.expert]) continue;
         memcpy(shape, t->shape, sizeof shape);
-        if (l) shape[0] = l->n_keep;
-        WT_TRY(wt_gguf_add_tensor(j->out, t->name, t->type, t->n_dim, shape));
-        j->total += l ? (double)t->bytes * l->n_keep / l->n_exp : (double)t->bytes;
+        if (c.layer && c.expert < 0) shape[0] = c.layer->n_keep;
+        if (c.layer && c.expert >= 0) rename_expert(c.layer, t, c.expert, name);
+        WT_TRY(wt_gguf_add_tensor(j->out, c.layer && c.expert >= 0 ? name : t->name, t->type, t->n_dim, shape));
+        j->total += c.layer && c.expert < 0 ? (double)t->bytes * c.layer->n_keep / c.layer->n_exp : (double)t->bytes;
     }
     return WITAN_OK;
 }
@@ -63,11 +80,15 @@ static wt_status copy_tensors(job *j)
 {
     for (size_t i = 0; i < j->m->file->n_tensor; i++) {
         const wt_tensor *t = j->m->file->tensor + i;
-        const wt_mask_layer *l = cut_by(j, t);
-        if (!l) { WT_TRY(copy(j, t->data, t->bytes)); continue; }
-        size_t each = t->bytes / (size_t)l->n_exp;
-        for (int32_t e = 0; e < l->n_exp; e++)
-            if (l->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
+        cut c = cut_of(j, t);
+        if (!c.layer) { WT_TRY(copy(j, t->data, t->bytes)); continue; }
+        if (c.expert >= 0) {
+            if (c.layer->keep[c.expert]) WT_TRY(copy(j, t->data, t->bytes));
+            continue;
+        }
+        size_t each = t->bytes / (size_t)c.layer->n_exp;
+        for (int32_t e = 0; e < c.layer->n_exp; e++)
+            if (c.layer->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
     }
     return WITAN_OK;
 }
