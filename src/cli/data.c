@@ -32,6 +32,6 @@ const command cmd_data = {
     .name = "data", .args = "synth DIR", .summary = "write a synthetic corpus with checkable answers",
     .about = "Writes DOMAIN.train.jsonl, .valid, .test and .demos for every domain into DIR, and all.*.jsonl with all domains together: lines with\n"
              "domain, prompt, answer and text. Every answer follows from its question; no question of one split occurs in another.",
-    .example = "witan data synth build/demo --seed 7",
+    .example = "witan data synth corpus --seed 7",
     .min_arg = 2, .max_arg = 2, .param = param, .opt_size = sizeof(witan_synth_options), .run = run,
 };

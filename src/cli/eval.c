@@ -13,15 +13,15 @@ typedef struct opts {
 
 static const witan_param param[] = {
     WITAN_TEXT(opts, text, NULL, "FILE", "perplexity of a plain text file, as one document"),
-    WITAN_TEXT(opts, jsonl, NULL, "FILE", "perplexity of documents: lines with \"text\" or \"prompt\" and \"answer\", and perhaps \"domain\""),
-    WITAN_TEXT(opts, task, NULL, "FILE", "exact match of greedy answers: lines with \"prompt\" and \"answer\", and perhaps \"domain\""),
+    WITAN_TEXT(opts, jsonl, NULL, "FILE.jsonl", "perplexity of documents: lines with \"text\" or \"prompt\" and \"answer\", and perhaps \"domain\""),
+    WITAN_TEXT(opts, task, NULL, "FILE.jsonl", "exact match of greedy answers: lines with \"prompt\" and \"answer\", and perhaps \"domain\""),
     WITAN_TEXT(opts, domain, NULL, "NAME", "only this domain"),
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, ctx), .max = 1 << 24, .alias = "c",
       .help = "documents are cut here, begin token included; 0: what the model was trained for" },
     WITAN_NUM(opts, limit, 0, 0, 1e9, "documents and questions per domain; 0: all"),
     { .name = "predict", .type = WITAN_P_I32, .offset = offsetof(opts, predict), .def = 64, .min = 1, .max = 1 << 20, .alias = "n",
       .help = "most tokens of an answer" },
-    WITAN_TEXT(opts, plan, NULL, "FILE", "wear this plan: use only the experts it keeps"),
+    WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
     WITAN_FLAG(opts, json, "print JSON"),
     { 0 }
 };
@@ -120,6 +120,6 @@ const command cmd_eval = {
     .name = "eval", .args = "MODEL", .summary = "measure perplexity and exact match",
     .about = "Perplexity: every document alone, begin token first, cut at --ctx, all predictions counted. Exact match: the greedy answer to the\n"
              "prompt equals the expected one after trimming. Intervals are 95 %: from the spread of documents, and Wilson's for shares.",
-    .example = "witan eval models/council-Q8_0.gguf --task build/demo/all.test.jsonl --limit 100",
+    .example = "witan eval models/council-Q8_0.gguf --task build/demo/data/all.test.jsonl --limit 100",
     .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,
 };

@@ -118,7 +118,7 @@ static int run(cli *c, const void *opts_)
 }
 
 const command cmd_inspect = {
-    .name = "inspect", .args = "FILE", .summary = "describe a GGUF file",
+    .name = "inspect", .args = "FILE.gguf", .summary = "describe a GGUF file",
     .about = "Sizes, experts per layer, block types, weights one token uses, bytes read per token, and how the file was made.",
     .example = "witan inspect models/council-Q8_0.gguf",
     .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,

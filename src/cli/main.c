@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_data, &cmd_methods };
+static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_data, &cmd_methods,
+                                          &cmd_help };
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
 static witan_ctx *_Atomic active;                /* for the signal handler */
@@ -23,20 +24,19 @@ static void on_signal(int sig)
     if (cx) witan_cancel(cx);
 }
 
-static void overview(FILE *f)
+const command *const *cli_commands(size_t *n)
 {
-    fputs("witan runs, measures, prunes and explains mixture-of-experts language models.\n\nUsage: witan COMMAND [ARGUMENT ...] [OPTION ...]\n\n", f);
-    for (int i = 0; i < N_COMMAND; i++) fprintf(f, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n`witan COMMAND --help` explains one. Results go to standard output, everything else to standard error.\n", f);
+    *n = N_COMMAND;
+    return commands;
 }
 
-static const command *find(const char *name)
+const command *cli_find(const char *name)
 {
     for (int i = 0; i < N_COMMAND; i++) if (!strcmp(commands[i]->name, name)) return commands[i];
     return NULL;
 }
 
-static int unknown(const char *name)
+int cli_unknown_command(const char *name)
 {
     const char *word[N_COMMAND];
     for (int i = 0; i < N_COMMAND; i++) word[i] = commands[i]->name;
@@ -112,15 +112,10 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (argc < 2) { overview(stderr); return EXIT_USAGE; }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || (!strcmp(argv[1], "help") && argc == 2)) { overview(stdout); return close_output(EXIT_OK); }
+    if (argc < 2) { cli_overview(stderr); return EXIT_USAGE; }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) { cli_overview(stdout); return close_output(EXIT_OK); }
     if (!strcmp(argv[1], "--version")) { printf("witan %s\n", witan_version()); return close_output(EXIT_OK); }
-    if (!strcmp(argv[1], "help")) {
-        const command *cmd = find(argv[2]);
-        if (!cmd) return unknown(argv[2]);
-        cli_help(cmd, stdout);
-        return close_output(EXIT_OK);
-    }
-    const command *cmd = find(argv[1]);
-    return cmd ? close_output(run(cmd, argc, argv)) : unknown(argv[1]);
+    if (argv[1][0] == '-') return cli_usage("expected a command before %s: options come after it", argv[1]);
+    const command *cmd = cli_find(argv[1]);
+    return cmd ? close_output(run(cmd, argc, argv)) : cli_unknown_command(argv[1]);
 }

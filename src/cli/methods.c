@@ -83,7 +83,7 @@ static int run(cli *c, const void *opts_)
 }
 
 const command cmd_methods = {
-    .name = "methods", .args = "[NAME]", .summary = "list and explain the published methods built in",
+    .name = "methods", .args = "[METHOD]", .summary = "list and explain the published methods built in",
     .about = "Lists the methods in the registry by kind, or explains one: what it does, its source, its options.",
     .example = "witan methods easy-ep",
     .min_arg = 0, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,

@@ -18,7 +18,7 @@ static const witan_param param[] = {
       .help = "most tokens to generate" },
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, ctx), .max = 1 << 24, .alias = "c",
       .help = "context in tokens; 0: what the model was trained for, at most 4096" },
-    WITAN_TEXT(opts, plan, NULL, "FILE", "wear this plan: use only the experts it keeps"),
+    WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
     WITAN_FLAG(opts, resident, "copy expert weights into memory instead of mapping the file"),
     WITAN_FLAG(opts, json, "print one JSON object at the end instead of the text"),
     { 0 }

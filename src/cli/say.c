@@ -43,13 +43,29 @@ void cli_note(cli *c, const char *fmt, ...)
     va_end(ap);
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------- */
+/* ---- the terminal --------------------------------------------------------------------------------------------------- */
 
-static int width(void)
+bool cli_terminal(FILE *f)
+{
+    const char *term = getenv("TERM");
+    return isatty(fileno(f)) && (!term || strcmp(term, "dumb"));
+}
+
+int cli_width(FILE *f)
 {
     struct winsize w;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+    bool known = cli_terminal(f) && ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_col > 0;
+    return known ? w.ws_col : 80;
 }
+
+const char *cli_style(FILE *f, cli_look look)
+{
+    static const char *const code[] = { "\033[0m", "\033[1m", "\033[1;31m", "\033[33m" };
+    const char *no = getenv("NO_COLOR");
+    return (no && *no) || !cli_terminal(f) ? "" : code[look];
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------------- */
 
 static void describe(const cli *c, const witan_progress *p, double now, char *buf, size_t cap)
 {
@@ -79,7 +95,7 @@ bool cli_progress(void *user, const witan_progress *p)
                       : now - c->phase_start > 2 && (now - c->last_time > 10 || share - c->last_share > 0.1);
     if (due) {
         describe(c, p, now, line, sizeof line);
-        if (c->tty) fprintf(stderr, "\r\033[K%.*s", width() - 1, line); else fprintf(stderr, "%s\n", line);
+        if (c->tty) fprintf(stderr, "\r\033[K%.*s", cli_width(stderr) - 1, line); else fprintf(stderr, "%s\n", line);
         fflush(stderr);
         c->shown = c->tty;
         c->last_time = now;

@@ -11,19 +11,19 @@ static const char *const gates[] = { "renorm", "keep", NULL };
 
 #define ROW(f, t) .name = #f, .type = t, .offset = offsetof(opts, s.f)
 static const witan_param param[] = {
-    { ROW(demos, WITAN_P_STR), .metavar = "FILE", .help = "demonstrations of your domain: lines with \"text\", or \"prompt\" and \"answer\"" },
+    { ROW(demos, WITAN_P_STR), .metavar = "FILE.jsonl", .help = "demonstrations of your domain: lines with \"text\", or \"prompt\" and \"answer\"" },
     { ROW(keep, WITAN_P_F64), .def = 0.5, .max = 1, .help = "share of the experts of each layer to keep" },
-    { ROW(out, WITAN_P_STR), .metavar = "FILE", .alias = "o", .help = "the smaller model" },
-    { ROW(report, WITAN_P_STR), .metavar = "FILE", .help = "a page that shows what was kept and what was lost" },
-    { ROW(score, WITAN_P_STR), .def_text = "easy-ep", .metavar = "NAME", .help = "what makes an expert important: `witan methods` lists them" },
-    { ROW(eval, WITAN_P_STR), .metavar = "FILE", .help = "held-out questions to measure before and after: lines with \"domain\", \"prompt\", \"answer\"" },
+    { ROW(out, WITAN_P_STR), .metavar = "FILE.gguf", .alias = "o", .help = "the smaller model" },
+    { ROW(report, WITAN_P_STR), .metavar = "FILE.html", .help = "a page that shows what was kept and what was lost" },
+    { ROW(score, WITAN_P_STR), .def_text = "easy-ep", .metavar = "METHOD", .help = "what makes an expert important: `witan methods` lists them" },
+    { ROW(eval, WITAN_P_STR), .metavar = "FILE.jsonl", .help = "held-out questions to measure before and after: lines with \"domain\", \"prompt\", \"answer\"" },
     { ROW(eval_limit, WITAN_P_I32), .def = 100, .max = 1e9, .help = "questions per domain; 0: all" },
     { ROW(domain, WITAN_P_STR), .metavar = "NAME", .help = "what to call the demonstrations' domain, if they do not say" },
     { ROW(seed, WITAN_P_I64), .def = 1, .max = 9007199254740992.0, .help = "seed of the random baselines" },
     { ROW(gate, WITAN_P_ENUM), .choice = gates, .help = "gates of the experts that stay" },
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, s.n_ctx), .max = 1 << 24, .alias = "c", .help = "demonstrations are cut at so many tokens; 0: what the model was trained for" },
-    { ROW(save_plan, WITAN_P_STR), .metavar = "FILE", .help = "write the plan (JSON), for `witan run --plan`; without -o only that" },
-    { ROW(save_record, WITAN_P_STR), .metavar = "FILE", .help = "also write the calibration record (JSON)" },
+    { ROW(save_plan, WITAN_P_STR), .metavar = "FILE.json", .help = "write the plan (JSON), for `witan run --plan`; without -o only that" },
+    { ROW(save_record, WITAN_P_STR), .metavar = "FILE.json", .help = "also write the calibration record (JSON)" },
     WITAN_FLAG(opts, json, "print the result as JSON"),
     { 0 }
 };
@@ -116,7 +116,8 @@ const command cmd_specialize = {
     .about = "From a handful of demonstrations: finds the experts your domain needs, drops the rest, measures what was kept and what was lost beside\n"
              "random and frequency baselines, writes a smaller model that other engines load too, checks it, and writes a report. The original is\n"
              "never changed; nothing stands under the final name until it is complete.",
-    .example = "witan specialize models/council-Q8_0.gguf --demos build/demo/json.demos.jsonl --keep 0.5 --eval build/demo/all.test.jsonl \\\n"
-               "      -o json-expert.gguf --report report.html",
+    .example = "witan specialize models/council-Q8_0.gguf --keep 0.5 \\\n"
+               "      --demos build/demo/data/json.demos.jsonl --eval build/demo/data/all.test.jsonl \\\n"
+               "      -o json.gguf --report json.html",
     .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,
 };
