@@ -1,14 +1,16 @@
 /* Options from tables: parsing. */
 #include "cli.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
+
+static const char *const logs[] = { "text", "json", NULL };
 
 static const witan_param common[] = {
     { .name = "threads", .type = WITAN_P_I32, .offset = offsetof(cli_common, threads), .max = 256, .alias = "t",
-      .help = "worker threads; 0: all processors this process may use" },
+      .help = "worker threads; 0: WITAN_THREADS, else all processors this process may use" },
     { .name = "quiet", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, quiet), .max = 1, .alias = "q", .help = "no progress and no notes" },
+    { .name = "log", .type = WITAN_P_ENUM, .offset = offsetof(cli_common, log), .choice = logs,
+      .help = "progress and messages on standard error, for people or as JSON lines" },
     { .name = "help", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, help), .max = 1, .alias = "h", .help = "this text" },
     { 0 }
 };
@@ -67,9 +69,21 @@ static int option(cli *c, const command *cmd, int argc, char **argv, int *i, voi
     return -1;
 }
 
+/* How messages are wanted must be known before the first option can be wrong. */
+static bool wants_json_log(int argc, char **argv, int first)
+{
+    bool json = false;
+    for (int i = first; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strcmp(argv[i], "--log") && i + 1 < argc) json = !strcmp(argv[i + 1], "json");
+        else if (!strncmp(argv[i], "--log=", 6)) json = !strcmp(argv[i] + 6, "json");
+    }
+    return json;
+}
+
 int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts)
 {
     bool only_args = false;
+    cli_log_json(wants_json_log(argc, argv, first));
     witan_opt_defaults(cmd->param, opts);
     witan_opt_defaults(cmd->more, opts);
     witan_opt_defaults(common, &c->o);
@@ -83,15 +97,4 @@ int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void
     if (c->n_arg < cmd->min_arg) return cli_usage("%s expects: witan %s %s", cmd->name, cmd->name, cmd->args);
     if (c->n_arg > cmd->max_arg) return cli_usage("%s: \"%s\" is one argument too many; expected: witan %s %s", cmd->name, c->arg[cmd->max_arg], cmd->name, cmd->args);
     return -1;
-}
-
-int cli_usage(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("witan: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return EXIT_USAGE;
 }

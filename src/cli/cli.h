@@ -4,11 +4,12 @@
 
 #include "witan.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_READER = 141 /* as if ended by SIGPIPE */ };
 
-typedef struct cli_common { int32_t threads; bool quiet, help; } cli_common;
+typedef struct cli_common { int32_t threads, log; bool quiet, help; } cli_common;   /* log: 1 for JSON */
 
 typedef struct cli {
     witan_ctx *cx;
@@ -18,7 +19,7 @@ typedef struct cli {
     /* progress */
     bool tty, shown;
     const char *phase;
-    double phase_start, last_time, last_share;
+    double phase_start, last_time, last_share, last_done;
 } cli;
 
 typedef struct command {
@@ -70,16 +71,32 @@ typedef enum cli_look { CLI_PLAIN, CLI_BOLD, CLI_RED, CLI_YELLOW } cli_look;
 /* The escape sequence of a look; "" where there is no terminal, or the user has set NO_COLOR. */
 const char *cli_style(FILE *f, cli_look look);
 
-/* "witan: MESSAGE" on stderr; returns EXIT_FAILED (or 130 when interrupted). */
+/* "witan: MESSAGE" on stderr; returns EXIT_FAILED, or what an interrupted program returns. */
 int cli_fail(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int cli_failed(cli *c);          /* the library's last error */
+int cli_failed(cli *c);                          /* the library's last error */
+int cli_output_failed(cli *c, int reason);       /* standard output: errno, 0 when unknown; c may be NULL */
 int cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void cli_note(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));   /* to stderr unless --quiet */
+void cli_warn(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));   /* the same after "warning: " */
+void cli_log_json(bool on);                      /* from now on stderr is JSON lines */
+
+/* SIGINT, SIGTERM, SIGHUP: the work of the context that stands here is canceled. */
+void cli_signals(void);
+void cli_signals_stop(witan_ctx *cx);            /* NULL: none */
 bool cli_interrupted(void);
+int cli_interrupted_status(void);                /* 128 and the number of the signal */
 
 bool cli_progress(void *user, const witan_progress *p);
 void cli_progress_end(cli *c);
 double cli_now(void);
+
+/* Text as a JSON string; bytes that are no UTF-8 become U+FFFD. NULL when out of memory. */
+json_t *cli_text(const char *s, size_t n);
+/* Print an object on standard output and take it over: the only one, indented; or one of several, as a line. Return the exit status. */
+int cli_print(cli *c, json_t *o);
+int cli_print_line(cli *c, json_t *o);
+void cli_print_indented(const char *json);       /* JSON without white space */
+json_t *cli_number(double x);                    /* null when it is not finite */
 
 /* "7.6 MB", "4.19 M" */
 const char *cli_bytes(double n, char buf[32]);

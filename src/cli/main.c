@@ -1,8 +1,8 @@
 /* The witan command: finds the sub-command, parses its options from its table, runs it. */
 #include "cli.h"
 
-#include <signal.h>
-#include <stdatomic.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,19 +10,6 @@
 static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_data, &cmd_methods,
                                           &cmd_help };
 enum { N_COMMAND = sizeof commands / sizeof *commands };
-
-static witan_ctx *_Atomic active;                /* for the signal handler */
-static atomic_bool interrupted;
-
-bool cli_interrupted(void) { return atomic_load(&interrupted); }
-
-static void on_signal(int sig)
-{
-    (void)sig;
-    if (atomic_exchange(&interrupted, true)) _exit(EXIT_INTERRUPTED);
-    witan_ctx *cx = atomic_load(&active);
-    if (cx) witan_cancel(cx);
-}
 
 const command *const *cli_commands(size_t *n)
 {
@@ -68,13 +55,13 @@ static char *command_line(int argc, char **argv)
 static void on_log(void *user, witan_level level, const char *line)
 {
     cli *c = user;
-    if (level == WITAN_WARN) cli_note(c, "warning: %s", line);
+    if (level == WITAN_WARN) cli_warn(c, "%s", line);
     else if (level == WITAN_INFO) cli_note(c, "%s", line);
 }
 
 static int run(const command *cmd, int argc, char **argv)
 {
-    cli c = { .tty = isatty(STDERR_FILENO) };
+    cli c = { .tty = cli_terminal(stderr) };
     void *opts = calloc(1, cmd->opt_size + 1);
     witan_config config = { .progress = cli_progress, .progress_user = &c, .log = on_log, .log_user = &c };
     c.cx = opts ? witan_ctx_new(&config) : NULL;
@@ -84,9 +71,9 @@ static int run(const command *cmd, int argc, char **argv)
     int status = cli_parse(&c, cmd, argc, argv, 2, opts);
     if (status < 0) {
         witan_set_threads(c.cx, c.o.threads);
-        atomic_store(&active, c.cx);
+        cli_signals_stop(c.cx);
         status = cmd->run(&c, opts);
-        atomic_store(&active, NULL);
+        cli_signals_stop(NULL);
         cli_progress_end(&c);
     }
     witan_ctx_free(c.cx);
@@ -99,19 +86,27 @@ static int run(const command *cmd, int argc, char **argv)
 /* Results that could not be written are a failure, whatever else went well. */
 static int close_output(int status)
 {
-    bool bad = ferror(stdout) != 0;
-    bad |= fclose(stdout) != 0;
-    if (!bad || status) return status;
-    fputs("witan: standard output: cannot write\n", stderr);
-    return EXIT_FAILED;
+    errno = 0;
+    bool bad = fflush(stdout) != 0;               /* tries again what failed before, and so learns why */
+    int reason = errno;
+    bad |= ferror(stdout) != 0;
+    if (fclose(stdout)) { bad = true; if (!reason) reason = errno; }
+    return bad && !status ? cli_output_failed(NULL, reason) : status;
+}
+
+/* A closed standard stream must not become the number of the next file that is opened: what is meant for a reader would end up in a model.
+ * Each is replaced by one that fails in use, or that swallows messages. */
+static void claim_streams(void)
+{
+    static const int mode[3] = { O_WRONLY, O_RDONLY, O_WRONLY };
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", mode[fd]);
 }
 
 int main(int argc, char **argv)
 {
-    struct sigaction act = { .sa_handler = on_signal };
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    claim_streams();
+    cli_signals();
     if (argc < 2) { cli_overview(stderr); return EXIT_USAGE; }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) { cli_overview(stdout); return close_output(EXIT_OK); }
     if (!strcmp(argv[1], "--version")) { printf("witan %s\n", witan_version()); return close_output(EXIT_OK); }
