@@ -351,6 +351,30 @@ WITAN_API witan_status witan_plan_make(witan_ctx *cx, const witan_model *m, cons
  * cannot express, WITAN_EIO. */
 WITAN_API witan_status witan_plan_apply(witan_ctx *cx, const witan_model *m, const witan_plan *p, const char *command, const char *path);
 
+/* ---- converting ---------------------------------------------------------------------------------------------------- */
+
+/* Block types by name, "Q4_K", in any case; "same": as they are. Only matrices are converted: norms, biases and routers never. */
+typedef struct witan_convert_options {
+    const char *type;         /* of all matrices; NULL: as they are */
+    const char *experts, *shared, *attention, *embed, *head;   /* of these parts instead; NULL: type. Below six bits the head (or
+                                 the embedding, where it is the head too) gets Q6_K unless it is asked for. */
+    int64_t split;            /* most bytes of tensors in one file; 0: one file */
+    const char *command;      /* how it was called, for the file's history; NULL: unknown */
+} witan_convert_options;
+
+typedef struct witan_convert_result {
+    int64_t bytes_before, bytes_after;   /* of tensors */
+    size_t n_changed, n_other;           /* tensors converted; of them, to another type because rows are not whole blocks of the wanted one */
+    bool requantized;                    /* some were quantized before: errors add up */
+    size_t n_file; char *first;          /* files written; the name of the first, free with witan_free */
+} witan_convert_result;
+
+/* Reads any GGUF file (or the first of several) and writes the same model in other block types, whole rows at a time: memory does not grow
+ * with the file. Rows that are not whole blocks of the wanted type get one of about the same size. result may be NULL. Nothing stands
+ * under a final name until all is complete; of several files the first gets its name last. Same input, same bytes, for any number of
+ * threads. Errors: WITAN_EARG (type, in and out the same), WITAN_EIO, WITAN_EFORMAT, WITAN_EUNSUPPORTED. */
+WITAN_API witan_status witan_convert(witan_ctx *cx, const char *in, const char *out, const witan_convert_options *opts, witan_convert_result *result);
+
 /* ---- the main job -------------------------------------------------------------------------------------------------- */
 
 typedef struct witan_specialize_options {

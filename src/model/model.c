@@ -1,24 +1,7 @@
 /* Opening a model: family, configuration, vocabulary, weights (weights.c), and what can be said about it. */
 #include "model/config.h"
 
-#include "base/hash.h"
 #include <string.h>
-
-/* SHA-256 over the headers and the first and last 2 KiB of every tensor: cheap for any size, and other for other weights. */
-static void fingerprint(const wt_gguf *g, char hex[65])
-{
-    wt_sha h;
-    wt_sha_init(&h);
-    wt_sha_add(&h, g->map.data, g->data_at);
-    for (size_t i = 0; i < g->n_part; i++) wt_sha_add(&h, g->part[i]->map.data, g->part[i]->data_at);
-    for (size_t i = 0; i < g->n_tensor; i++) {
-        const wt_tensor *t = g->tensor + i;
-        size_t n = t->bytes < 2048 ? t->bytes : 2048;
-        wt_sha_add(&h, t->data, n);
-        wt_sha_add(&h, (const uint8_t *)t->data + t->bytes - n, n);
-    }
-    wt_sha_end(&h, hex);
-}
 
 /* What one token needs of a tensor: of routed experts the chosen share, of the embedding one row. */
 static double share_used(const wt_model *m, const wt_tensor *t)
@@ -84,7 +67,7 @@ static wt_status open_parts(wt_model *m, const char *path, bool resident)
     WT_TRY(wt_weights_open(m, resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED));
     WT_TRY(names(m));
     fill_info(m);
-    fingerprint(m->file, m->info.fingerprint);
+    wt_gguf_fingerprint(m->file, m->info.fingerprint);
     return WITAN_OK;
 }
 
