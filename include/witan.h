@@ -375,6 +375,23 @@ typedef struct witan_convert_result {
  * threads. Errors: WITAN_EARG (type, in and out the same), WITAN_EIO, WITAN_EFORMAT, WITAN_EUNSUPPORTED. */
 WITAN_API witan_status witan_convert(witan_ctx *cx, const char *in, const char *out, const witan_convert_options *opts, witan_convert_result *result);
 
+/* ---- random models -------------------------------------------------------------------------------------------------- */
+
+typedef struct witan_random_options {
+    const char *type;         /* block type of all matrices, as in witan_convert_options; NULL: F32 */
+    const char *experts;      /* of the routed experts instead; NULL: type */
+    int32_t layers;           /* fewer or more than the checkpoint has; 0: as many */
+    int64_t seed;
+    int64_t split;            /* most bytes of tensors in one file; 0: one file */
+    const char *command;      /* for the file's history; NULL: unknown */
+} witan_random_options;
+
+/* Writes a model of random weights with the true dimensions of a known checkpoint ("olmoe-1b-7b"), to measure speed and memory without
+ * downloading it, or a tiny one ("tiny-olmoe") for tests. Its vocabulary has the true size but knows bytes only. Memory does not grow with
+ * the model. Same name, options and seed, same bytes, for any number of threads. Errors: WITAN_EARG (with the nearest name), WITAN_EIO. */
+WITAN_API witan_status witan_random_model(witan_ctx *cx, const char *name, const witan_random_options *opts, const char *path);
+WITAN_API const char *witan_random_name(size_t i);   /* NULL behind the last */
+
 /* ---- the main job -------------------------------------------------------------------------------------------------- */
 
 typedef struct witan_specialize_options {

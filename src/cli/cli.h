@@ -29,7 +29,7 @@ typedef struct command {
     int (*run)(cli *c, const void *opts);   /* returns the exit status */
 } command;
 
-extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_data, cmd_methods;
+extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_data, cmd_methods;
 
 /* Parses argv[first..] into opts and c. Returns -1 to go on, else the exit status (help, wrong usage). */
 int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts);
@@ -49,6 +49,9 @@ double cli_now(void);
 /* "7.6 MB", "4.19 M" */
 const char *cli_bytes(double n, char buf[32]);
 const char *cli_count(double n, char buf[32]);
+
+/* "2G", "500M", "1.5GB", "65536": bytes, in powers of 1000. */
+bool cli_size(const char *text, int64_t *bytes);
 
 /* Reads a text argument: file (NULL: none), argument, or standard input. Free with free. Returns an exit status, -1 when it went well. */
 int cli_read_text(cli *c, const char *file, const char *argument, char **text, size_t *n);

@@ -2,8 +2,6 @@
 #include "cli.h"
 
 #include <jansson.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct opts { witan_convert_options c; const char *split; bool json; } opts;
@@ -20,21 +18,6 @@ static const witan_param param[] = {
     WITAN_FLAG(opts, json, "print the result as JSON"),
     { 0 }
 };
-
-/* "2G", "500M", "1.5GB", "65536": bytes, powers of 1000. */
-static bool parse_size(const char *s, int64_t *bytes)
-{
-    static const char unit[] = "kMGT";
-    char *end;
-    double v = strtod(s, &end);
-    const char *u = *end ? strchr(unit, *end == 'K' ? 'k' : *end) : NULL;
-    if (end == s || !(v > 0)) return false;
-    if (u) { v *= pow(1000, (double)(u - unit + 1)); end++; }
-    if (*end == 'B') end++;
-    if (*end || v > 9e15 || v < 1) return false;
-    *bytes = (int64_t)v;
-    return true;
-}
 
 static void print_json(const witan_convert_result *r)
 {
@@ -58,7 +41,7 @@ static int run(cli *c, const void *opts_)
     witan_convert_result r;
     char a[32], b[32];
     w.command = c->line;
-    if (o->split && !parse_size(o->split, &w.split)) return cli_usage("convert: --split \"%s\": expected a size such as 2G or 500M", o->split);
+    if (o->split && !cli_size(o->split, &w.split)) return cli_usage("convert: --split \"%s\": expected a size such as 2G or 500M", o->split);
     if (!w.type && !w.experts && !w.shared && !w.attention && !w.embed && !w.head && !o->split)
         return cli_usage("convert: expected --type TYPE (or --experts, --attention ... for parts, or --split SIZE)");
     if (witan_convert(c->cx, c->arg[0], c->arg[1], &w, &r)) return cli_failed(c);

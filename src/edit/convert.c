@@ -1,13 +1,10 @@
 /* Converting a model to other block types, tensor by tensor and in pieces of rows, straight from the map: memory does not grow with
  * the file. Nothing of the model is understood here but what its tensors are for. */
 #include "edit/history.h"
+#include "edit/part_types.h"
 
 #include "base/thread.h"
-#include "model/role.h"
-#include <ctype.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum { PIECE = 1 << 20 /* values unpacked at once */, COPY = 4 << 20 };
 
@@ -24,53 +21,6 @@ typedef struct job {
 
 /* ---- which type ------------------------------------------------------------------------------------------------------ */
 
-static wt_status parse_type(wt_ctx *cx, const char *option, const char *text, int32_t *type)
-{
-    char known[256] = "";
-    size_t at = 0;
-    *type = -1;
-    if (!text || !strcmp(text, "same")) return WITAN_OK;
-    for (uint32_t i = 0; i < WT_N_TYPE; i++) {
-        const wt_type_info *t = wt_type_get(i);
-        if (!t->pack) continue;
-        if (!strcasecmp(t->name, text)) { *type = (int32_t)i; return WITAN_OK; }
-        at += (size_t)snprintf(known + at, sizeof known - at, "%s, ", t->name);
-    }
-    return wt_fail(cx, WT_EARG, "%s: block type \"%s\" cannot be written; expected %sor same", option, text, known);
-}
-
-static double bits(int32_t type) { return type < 0 ? 32 : 8.0 * wt_type_get((uint32_t)type)->bytes / wt_type_get((uint32_t)type)->block; }
-
-/* The head decides every token, so below six bits it gets six unless it is asked for; the embedding too where it is the head as well. */
-static wt_status wanted(job *j, const witan_convert_options *o)
-{
-    int32_t all, part;
-    const struct { const char *option, *text; wt_part part; } over[] = {
-        { "experts", o->experts, WT_PART_EXPERT }, { "shared", o->shared, WT_PART_SHARED }, { "attention", o->attention, WT_PART_ATTENTION },
-        { "embed", o->embed, WT_PART_EMBED }, { "head", o->head, WT_PART_HEAD } };
-    WT_TRY(parse_type(j->cx, "type", o->type, &all));
-    for (int i = 0; i < WT_N_PART; i++) j->type[i] = all;
-    j->type[WT_PART_ROUTER] = j->type[WT_PART_NORM] = j->type[WT_PART_ROPE] = -1;
-    bool tied = !wt_gguf_tensor(j->in, "output.weight");
-    if (bits(all) < 6) j->type[tied ? WT_PART_EMBED : WT_PART_HEAD] = WT_Q6_K;
-    for (size_t i = 0; i < sizeof over / sizeof *over; i++) {
-        WT_TRY(parse_type(j->cx, over[i].option, over[i].text, &part));
-        if (over[i].text) j->type[over[i].part] = part;
-    }
-    return WITAN_OK;
-}
-
-/* A type of about the same size for rows that are no whole blocks of the wanted one. */
-static wt_type that_fits(wt_type type, int64_t row)
-{
-    static const struct { wt_type type, instead; } other[] = {
-        { WT_Q2_K, WT_Q4_0 }, { WT_Q3_K, WT_Q4_0 }, { WT_IQ4_XS, WT_IQ4_NL }, { WT_Q4_K, WT_Q5_0 }, { WT_Q5_K, WT_Q5_1 }, { WT_Q6_K, WT_Q8_0 } };
-    for (size_t i = 0; row % wt_type_get(type)->block && i < sizeof other / sizeof *other; i++)
-        if (other[i].type == type) type = other[i].instead;
-    if (!wt_type_get(type)->pack) type = WT_Q8_0;
-    return row % wt_type_get(type)->block ? WT_F16 : type;
-}
-
 static wt_status choose(job *j, size_t i)
 {
     const wt_tensor *t = j->in->tensor + i;
@@ -81,7 +31,7 @@ static wt_status choose(job *j, size_t i)
     int64_t row = t->shape[t->n_dim - 1];
     j->to[i] = t->type;
     if (!matrix || want < 0 || want == (int32_t)t->type) return WITAN_OK;
-    wt_type to = that_fits((wt_type)want, row);
+    wt_type to = wt_type_that_fits((wt_type)want, row);
     if (to != (wt_type)want) {
         j->r.n_other++;
         wt_log(j->cx, WITAN_INFO, "%s: rows of %lld values are not whole blocks of %s; stored as %s", t->name, (long long)row,
@@ -113,23 +63,13 @@ static wt_status describe(job *j)
 
 /* ---- metadata -------------------------------------------------------------------------------------------------------- */
 
-/* The number that general.file_type uses for a file mostly of this type; -1: there is none. */
-static int32_t file_type(int32_t type)
-{
-    static const struct { int32_t type, number; } known[] = {
-        { WT_F32, 0 }, { WT_F16, 1 }, { WT_Q4_0, 2 }, { WT_Q4_1, 3 }, { WT_Q8_0, 7 }, { WT_Q5_0, 8 }, { WT_Q5_1, 9 }, { WT_Q2_K, 10 }, { WT_Q3_K, 11 },
-        { WT_Q4_K, 14 }, { WT_Q5_K, 16 }, { WT_Q6_K, 18 }, { WT_IQ4_NL, 25 }, { WT_IQ4_XS, 30 }, { WT_BF16, 32 }, { WT_MXFP4, 38 } };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) if (known[i].type == type) return known[i].number;
-    return -1;
-}
-
 static wt_status metadata(job *j, const witan_convert_options *o)
 {
     wt_text entry;
     char parent[65];
     for (size_t i = 0; i < j->in->n_kv; i++)
         if (strncmp(j->in->kv[i].key, "split.", 6)) WT_TRY(wt_gguf_put_raw(j->out, j->in->kv + i));
-    int32_t number = file_type(j->type[WT_PART_EXPERT]);
+    int32_t number = wt_file_type(j->type[WT_PART_EXPERT]);
     if (o->type && number >= 0) WT_TRY(wt_gguf_put_u32(j->out, "general.file_type", (uint32_t)number));
     if (o->type) WT_TRY(wt_gguf_put_u32(j->out, "general.quantization_version", 2));
     WT_TRY(wt_gguf_put_str(j->out, "witan.version", WITAN_VERSION));
@@ -208,7 +148,7 @@ static wt_status convert(job *j, const witan_convert_options *o)
     j->f = wt_realloc(j->cx, NULL, PIECE, sizeof *j->f);
     j->packed = wt_realloc(j->cx, NULL, PIECE, sizeof *j->f);
     if (!j->to || !j->f || !j->packed) return WT_ENOMEM;
-    WT_TRY(wanted(j, o));
+    WT_TRY(wt_part_types(j->cx, o, !wt_gguf_tensor(j->in, "output.weight"), j->type));
     WT_TRY(metadata(j, o));
     WT_TRY(describe(j));
     if (o->split > 0) wt_gguf_out_split(j->out, (uint64_t)o->split);

@@ -10,7 +10,7 @@ void wt_history_str(wt_text *t, const char *key, const char *v)
     wt_text_json(t, v, strlen(v));
 }
 
-void wt_history_begin(wt_text *t, wt_ctx *cx, const char *op, const char fingerprint[65], const char *command)
+void wt_history_begin(wt_text *t, wt_ctx *cx, const char *op, const char *fingerprint, const char *command)
 {
     wt_text_init(t, cx);
     wt_text_puts(t, "{\"op\":");
