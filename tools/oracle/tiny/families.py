@@ -7,14 +7,15 @@ from .fixtures import CONTEXT
 from .vocabulary import TOKENS
 
 
-STRETCH = 4.0        # factor of the scalings "linear" and "yarn"
-ORIGINAL = 64        # context before stretching by "yarn": sequences go beyond it
+STRETCH = 4.0                # factor of the scalings "linear" and "yarn"
+ORIGINAL = 32                # context before stretching by "yarn": sequences go beyond it
+FAST, SLOW = 1.5, 0.3        # its ramp: frequencies that turn more often in that context stay, those that turn less are divided
 
 
 def rope_parameters(f):
     """Stretching is chosen so that some frequencies of a head of 12 or 14 stay, some are divided, and some lie between."""
     more = {"default": {}, "linear": {"factor": STRETCH},
-            "yarn": {"factor": STRETCH, "original_max_position_embeddings": ORIGINAL, "beta_fast": 8.0, "beta_slow": 1.0},
+            "yarn": {"factor": STRETCH, "original_max_position_embeddings": ORIGINAL, "beta_fast": FAST, "beta_slow": SLOW},
             "llama3": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 96}}
     return {"rope_type": f.rope, "rope_theta": f.rope_base} | more[f.rope]
 
@@ -100,5 +101,5 @@ def rope_keys(f):
     if f.rope not in ("linear", "yarn"): return
     yield from (("rope.scaling.type", "string", f.rope), ("rope.scaling.factor", "float32", STRETCH))
     if f.rope == "yarn":
-        yield from (("rope.scaling.original_context_length", "uint32", ORIGINAL), ("rope.scaling.yarn_beta_fast", "float32", 8.0),
-                    ("rope.scaling.yarn_beta_slow", "float32", 1.0))
+        yield from (("rope.scaling.original_context_length", "uint32", ORIGINAL), ("rope.scaling.yarn_beta_fast", "float32", FAST),
+                    ("rope.scaling.yarn_beta_slow", "float32", SLOW))
