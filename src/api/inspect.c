@@ -110,7 +110,7 @@ static void put_tensors(wt_text *t, const wt_gguf *g)
         wt_text_puts(t, i ? ",{" : "{");
         key_str(t, "name", x->name, strlen(x->name), true);
         key_str(t, "type", wt_type_get(x->type)->name, strlen(wt_type_get(x->type)->name), false);
-        wt_text_printf(t, ",\"shape\":%s,\"bytes\":%zu,\"offset\":%llu}", wt_shape_text(x, shape), x->bytes, (unsigned long long)(g->data_at + g->offset[i]));
+        wt_text_printf(t, ",\"shape\":%s,\"bytes\":%zu,\"offset\":%llu}", wt_shape_text(x, shape), x->bytes, (unsigned long long)(wt_gguf_home(g, i)->data_at + g->offset[i]));
     }
     wt_text_puts(t, "]");
 }
@@ -185,7 +185,10 @@ static wt_status describe(wt_ctx *cx, const wt_gguf *g, wt_text *t)
     for (size_t i = 0; i < g->n_tensor; i++) bytes += (long long)g->tensor[i].bytes;
     wt_text_puts(t, "{");
     key_str(t, "file", g->path, strlen(g->path), true);
-    key_int(t, "file_bytes", (long long)g->map.n, false);
+    long long file_bytes = (long long)g->map.n;
+    for (size_t i = 0; i < g->n_part; i++) file_bytes += (long long)g->part[i]->map.n;
+    key_int(t, "file_bytes", file_bytes, false);
+    key_int(t, "files", (long long)g->n_part + 1, false);
     key_int(t, "version", g->version, false);
     key_int(t, "alignment", g->alignment, false);
     key_str(t, "arch", arch.s, arch.n, false);

@@ -22,6 +22,7 @@ wt_status wt_out_open(wt_ctx *cx, const char *path, wt_out **out);
 wt_status wt_out_write(wt_out *o, const void *p, size_t n);        /* buffered */
 wt_status wt_out_zero(wt_out *o, size_t n);
 uint64_t wt_out_pos(const wt_out *o);
+wt_status wt_out_seal(wt_out *o);       /* nothing more will come: flush, fsync, close; commit only renames then */
 wt_status wt_out_commit(wt_out **o);    /* flush, fsync, rename, fsync folder; frees; on failure nothing is left */
 void wt_out_abort(wt_out **o);          /* removes the temporary file; frees; NULL is fine */
 wt_status wt_file_write(wt_ctx *cx, const char *path, const void *p, size_t n);   /* the three steps in one */

@@ -180,7 +180,7 @@ static wt_status metadata(job *j)
     for (size_t i = 0; i < j->m->file->n_kv; i++) {
         const wt_kv *kv = j->m->file->kv + i;
         /* Sizes in words would be wrong now; the per-layer counts are written again if they are needed. */
-        if (!strcmp(kv->key, "general.size_label") || !strcmp(kv->key, "witan.expert_count_per_layer")) continue;
+        if (!strcmp(kv->key, "general.size_label") || !strcmp(kv->key, "witan.expert_count_per_layer") || !strncmp(kv->key, "split.", 6)) continue;
         WT_TRY(wt_gguf_put_raw(j->out, kv));
     }
     WT_TRY(expert_counts(j));

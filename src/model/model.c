@@ -4,12 +4,13 @@
 #include "base/hash.h"
 #include <string.h>
 
-/* SHA-256 over the header and the first and last 2 KiB of every tensor: cheap for any size, and other for other weights. */
+/* SHA-256 over the headers and the first and last 2 KiB of every tensor: cheap for any size, and other for other weights. */
 static void fingerprint(const wt_gguf *g, char hex[65])
 {
     wt_sha h;
     wt_sha_init(&h);
     wt_sha_add(&h, g->map.data, g->data_at);
+    for (size_t i = 0; i < g->n_part; i++) wt_sha_add(&h, g->part[i]->map.data, g->part[i]->data_at);
     for (size_t i = 0; i < g->n_tensor; i++) {
         const wt_tensor *t = g->tensor + i;
         size_t n = t->bytes < 2048 ? t->bytes : 2048;
