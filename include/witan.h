@@ -309,6 +309,38 @@ typedef struct witan_eval_result {
 WITAN_API witan_status witan_eval(witan_ctx *cx, const witan_model *m, const witan_eval_options *opts, witan_eval_result **out);
 WITAN_API void witan_eval_free(witan_ctx *cx, witan_eval_result *r);
 
+/* ---- speed -------------------------------------------------------------------------------------------------------- */
+
+/* What this machine can do at most with the context's threads and kernels, measured in about a second. */
+typedef struct witan_machine {
+    int32_t threads;
+    const char *tier;         /* kernels */
+    double read_bytes;        /* bytes per second read from memory */
+    double f32_ops, i8_ops;   /* operations per second on floats and on bytes; a product and a sum count two */
+} witan_machine;
+WITAN_API witan_status witan_machine_measure(witan_ctx *cx, witan_machine *out);
+
+typedef struct witan_bench_options {
+    int32_t prompt, generate; /* tokens of each sequence: fed at once, or one after the other; the one that is not 0 */
+    int32_t batch;            /* sequences side by side */
+    int32_t depth;            /* tokens that stand before them already */
+    int32_t repeat;           /* measured so many times, after one round that is not */
+} witan_bench_options;
+
+typedef struct witan_bench_result {
+    char test[32];            /* "pp512", "tg64" */
+    int32_t batch, threads;
+    double median, min, max;  /* tokens per second, all sequences together */
+    double limit;             /* tokens per second that the machine allows: bytes that must be read over its bandwidth, or operations over its peak */
+    double share;             /* median / limit */
+    bool memory;              /* limit is memory's; else arithmetic's */
+} witan_bench_result;
+
+/* Speed of prefill (prompt) or decode (generate) with random tokens. Bytes that must be read: all weights but experts once a step, experts as
+ * many as the batch is expected to choose, keys and values. Operations: two for each weight a token uses, and attention's; on bytes where
+ * weights are quantized, else on floats. Errors: WITAN_EARG, WITAN_ELIMIT. */
+WITAN_API witan_status witan_bench(witan_ctx *cx, const witan_model *m, const witan_machine *machine, const witan_bench_options *opts, witan_bench_result *out);
+
 /* ---- profiling, planning, writing ---------------------------------------------------------------------------------- */
 
 typedef struct witan_record witan_record;

@@ -29,7 +29,7 @@ typedef struct command {
     int (*run)(cli *c, const void *opts);   /* returns the exit status */
 } command;
 
-extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_data, cmd_methods;
+extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_bench, cmd_data, cmd_methods;
 
 /* Parses argv[first..] into opts and c. Returns -1 to go on, else the exit status (help, wrong usage). */
 int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts);

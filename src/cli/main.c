@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_data, &cmd_methods };
+static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_methods };
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
 static witan_ctx *_Atomic active;                /* for the signal handler */

@@ -49,7 +49,7 @@ static wt_status names(wt_model *m)
     return WITAN_OK;
 }
 
-static wt_status kernels(wt_ctx *cx, wt_kernels *k)
+wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k)
 {
     wt_tier limit = WT_N_TIER - 1;
     if (*cx->tier && !wt_tier_parse(cx->tier, &limit)) return wt_fail(cx, WT_EARG, "kernel tier \"%s\" is unknown; expected ref or avx2", cx->tier);
@@ -59,7 +59,7 @@ static wt_status kernels(wt_ctx *cx, wt_kernels *k)
 
 static wt_status open_parts(wt_model *m, const char *path, bool resident)
 {
-    WT_TRY(kernels(m->cx, &m->k));
+    WT_TRY(wt_kernels_choose(m->cx, &m->k));
     WT_TRY(wt_gguf_open(m->cx, path, &m->file));
     WT_TRY(wt_config_arch(m->cx, m->file, &m->arch));
     WT_TRY(wt_config_read(m->cx, m->file, m->arch, &m->cfg));
