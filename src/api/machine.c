@@ -2,7 +2,7 @@
 #include "base/thread.h"
 #include "model/model.h"
 
-enum { READ = 1 << 29, PASSES = 6, ROUNDS = 1 << 21 };
+enum { READ = 1 << 29, PASSES = 8, TRIES = 24, ROUNDS = 1 << 21 };
 
 typedef struct job { const wt_kernels *k; const uint8_t *p; size_t each; bool bytes; double *ops; uint64_t *sink; } job;
 
@@ -44,7 +44,7 @@ static wt_status arithmetic(wt_ctx *cx, const wt_kernels *k, size_t shares, bool
 {
     double *ops = wt_alloc(cx, shares, sizeof *ops);
     if (!ops) return WT_ENOMEM;
-    for (int i = 0; i < PASSES; i++) {
+    for (int i = 0; i < TRIES; i++) {
         double start = wt_now(), sum = 0;
         wt_parallel(cx, shares, 1, compute_share, &(job){ .k = k, .bytes = bytes, .ops = ops });
         double seconds = wt_now() - start;
