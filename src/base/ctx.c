@@ -101,8 +101,10 @@ wt_status wt_progress(wt_ctx *cx, const char *phase, double done, double total, 
 {
     witan_progress p = { phase, done, total, unit };
     if (cx->progress && !cx->progress(cx->progress_user, &p)) atomic_store(&cx->canceled, true);
-    return atomic_load(&cx->canceled) ? wt_fail(cx, WT_ECANCELED, "stopped on request") : WITAN_OK;
+    return wt_go_on(cx);
 }
+
+wt_status wt_go_on(wt_ctx *cx) { return atomic_load(&cx->canceled) ? wt_fail(cx, WT_ECANCELED, "stopped on request") : WITAN_OK; }
 
 double wt_now(void)
 {

@@ -127,6 +127,12 @@ void wt_map_close(wt_ctx *cx, wt_map *m)
     *m = (wt_map){ .fd = -1 };
 }
 
+void wt_map_forget(wt_ctx *cx, const wt_map *m, const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) & -page, to = ((uintptr_t)p + n) & -page;
+    if (!m->heap && cx->io.map == sys_map && to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 /* ---- small things ------------------------------------------------------------------------------------------------- */
 
 bool wt_file_same(const char *a, const char *b)

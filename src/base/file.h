@@ -14,6 +14,8 @@ wt_status wt_file_read(wt_ctx *cx, const char *path, size_t max, char **data, si
 typedef struct wt_map { const uint8_t *data; size_t n; int fd; bool heap; } wt_map;
 /* Maps a regular file; where mapping is refused the file is read into memory instead. */
 wt_status wt_map_open(wt_ctx *cx, const char *path, wt_map *m);
+/* These bytes will not be read again soon: they need not stay in memory. A hint; reading them still works. */
+void wt_map_forget(wt_ctx *cx, const wt_map *m, const void *p, size_t n);
 void wt_map_close(wt_ctx *cx, wt_map *m);
 
 typedef struct wt_out wt_out;

@@ -30,7 +30,7 @@ typedef struct command {
     int (*run)(cli *c, const void *opts);   /* returns the exit status */
 } command;
 
-extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_data, cmd_methods, cmd_help;
+extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_bench, cmd_data, cmd_methods, cmd_help;
 const command *const *cli_commands(size_t *n);   /* in the order of the overview */
 const command *cli_find(const char *name);       /* NULL: no such command */
 int cli_unknown_command(const char *name);       /* says so with the nearest one; EXIT_USAGE */
@@ -101,6 +101,9 @@ json_t *cli_number(double x);                    /* null when it is not finite *
 /* "7.6 MB", "4.19 M" */
 const char *cli_bytes(double n, char buf[32]);
 const char *cli_count(double n, char buf[32]);
+
+/* "2G", "500M", "1.5GB", "65536": bytes, in powers of 1000. */
+bool cli_size(const char *text, int64_t *bytes);
 
 /* Reads a text argument: file (NULL: none), argument, or standard input. Free with free. Returns an exit status, -1 when it went well. */
 int cli_read_text(cli *c, const char *file, const char *argument, char **text, size_t *n);

@@ -7,8 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_data, &cmd_methods,
-                                          &cmd_help };
+static const command *const commands[] = {
+    &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_methods, &cmd_help,
+};
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
 const command *const *cli_commands(size_t *n)

@@ -2,7 +2,7 @@
  * quantized again; memory does not grow with the file. */
 #include "edit/plan.h"
 
-#include "base/json.h"
+#include "edit/history.h"
 #include "model/model.h"
 #include <stdio.h>
 #include <string.h>
@@ -76,19 +76,23 @@ static wt_status copy(job *j, const uint8_t *p, size_t n)
     return WITAN_OK;
 }
 
+static wt_status copy_kept(job *j, const wt_tensor *t, const wt_mask_layer *l)
+{
+    size_t each = t->bytes / (size_t)l->n_exp;
+    for (int32_t e = 0; e < l->n_exp; e++)
+        if (l->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
+    return WITAN_OK;
+}
+
 static wt_status copy_tensors(job *j)
 {
     for (size_t i = 0; i < j->m->file->n_tensor; i++) {
         const wt_tensor *t = j->m->file->tensor + i;
         cut c = cut_of(j, t);
-        if (!c.layer) { WT_TRY(copy(j, t->data, t->bytes)); continue; }
-        if (c.expert >= 0) {
-            if (c.layer->keep[c.expert]) WT_TRY(copy(j, t->data, t->bytes));
-            continue;
-        }
-        size_t each = t->bytes / (size_t)c.layer->n_exp;
-        for (int32_t e = 0; e < c.layer->n_exp; e++)
-            if (c.layer->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
+        if (!c.layer) WT_TRY(copy(j, t->data, t->bytes));
+        else if (c.expert >= 0) WT_TRY(c.layer->keep[c.expert] ? copy(j, t->data, t->bytes) : WITAN_OK);
+        else WT_TRY(copy_kept(j, t, c.layer));
+        wt_map_forget(j->cx, &wt_gguf_home(j->m->file, i)->map, t->data, t->bytes);
     }
     return WITAN_OK;
 }
@@ -127,52 +131,22 @@ static wt_status new_name(job *j)
     return st;
 }
 
-static void put_str(wt_text *t, const char *key, const char *v)
-{
-    wt_text_printf(t, "\"%s\":", key);
-    wt_text_json(t, v, strlen(v));
-    wt_text_puts(t, ",");
-}
-
-/* One entry of witan.history: what was done, with what, on which data, to which parent. */
-static wt_status entry(job *j, char **json)
+/* What was done, with what, on which data. */
+static wt_status history(job *j)
 {
     const wt_plan *p = j->p;
     wt_text t;
-    wt_text_init(&t, j->cx);
-    wt_text_puts(&t, "{\"op\":\"prune experts\",");
-    put_str(&t, "witan", WITAN_VERSION);
-    put_str(&t, "method", p->method);
-    put_str(&t, "options", p->method_opts);
-    put_str(&t, "gate", p->mask.gate == WITAN_GATE_KEEP ? "keep" : "renorm");
-    put_str(&t, "data", p->data_digest);
-    put_str(&t, "domains", p->domains);
-    put_str(&t, "parent", j->m->info.fingerprint);
-    put_str(&t, "parent_name", j->m->info.name);
-    if (j->command) put_str(&t, "command", j->command);
-    wt_text_puts(&t, "\"keep\":");
+    wt_history_begin(&t, j->cx, "prune experts", j->m->info.fingerprint, j->command);
+    wt_history_str(&t, "parent_name", j->m->info.name);
+    wt_history_str(&t, "method", p->method);
+    wt_history_str(&t, "options", p->method_opts);
+    wt_history_str(&t, "gate", p->mask.gate == WITAN_GATE_KEEP ? "keep" : "renorm");
+    wt_history_str(&t, "data", p->data_digest);
+    wt_history_str(&t, "domains", p->domains);
+    wt_text_puts(&t, ",\"keep\":");
     wt_text_num(&t, p->keep);
-    wt_text_printf(&t, ",\"seed\":%lld,\"documents\":%lld,\"tokens\":%lld}", (long long)p->seed, (long long)p->n_doc, (long long)p->n_tok);
-    return wt_text_take(&t, json, NULL);
-}
-
-static wt_status history(job *j)
-{
-    wt_str *old, *all = NULL;
-    size_t n;
-    char *fresh = NULL;
-    wt_status st = wt_gguf_strs(j->cx, j->m->file, "witan.history", false, &old, &n);
-    if (st == WITAN_OK) st = entry(j, &fresh);
-    if (st == WITAN_OK && !(all = wt_alloc(j->cx, n + 1, sizeof *all))) st = WT_ENOMEM;
-    if (st == WITAN_OK) {
-        if (n) memcpy(all, old, n * sizeof *all);
-        all[n] = (wt_str){ fresh, strlen(fresh) };
-        st = wt_gguf_put_strs(j->out, "witan.history", all, n + 1);
-    }
-    wt_free(j->cx, old);
-    wt_free(j->cx, all);
-    wt_free(j->cx, fresh);
-    return st;
+    wt_text_printf(&t, ",\"seed\":%lld,\"documents\":%lld,\"tokens\":%lld", (long long)p->seed, (long long)p->n_doc, (long long)p->n_tok);
+    return wt_history_end(&t, j->out, j->m->file);
 }
 
 static wt_status metadata(job *j)

@@ -25,6 +25,10 @@ typedef struct wt_kernels {
     void (*scale)(float *y, const float *x, float s, size_t n);                  /* y = s x */
     void (*silu_mul)(float *y, const float *g, const float *u, size_t n);        /* y = g / (1 + exp(-g)) * u */
     void (*softmax)(float *y, const float *x, size_t n);                         /* y may be x; -inf gives 0 */
+    /* What the machine can do at most: reading n bytes (result: their exclusive or, so that it is done), and operations (a product and a
+     * sum count two) on floats and on bytes, as many as it returns. For measuring only. */
+    uint64_t (*peak_read)(const void *p, size_t n);
+    double (*peak_f32)(size_t rounds), (*peak_i8)(size_t rounds);
 } wt_kernels;
 
 wt_tier wt_cpu_tier(void);                                   /* the best that CPU and system allow */
@@ -35,5 +39,6 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit);          /* the best tier th
 /* For the tiers' own files. */
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
+void wt_peaks_avx2(wt_kernels *k);
 
 #endif

@@ -94,6 +94,7 @@ static wt_status layers(pass *p)
         wt_mark mark = wt_mark_set(p->r->a);
         wt_tensor *y;
         p->r->layer = i;
+        WT_TRY(wt_go_on(p->r->cx));
         WT_TRY(attention(p, l, p->x, &y));
         WT_TRY(block(p, l, y, &y));
         memcpy(p->x->f32, y->f32, y->n * sizeof *y->f32);

@@ -1,24 +1,7 @@
 /* Opening a model: family, configuration, vocabulary, weights (weights.c), and what can be said about it. */
 #include "model/config.h"
 
-#include "base/hash.h"
 #include <string.h>
-
-/* SHA-256 over the headers and the first and last 2 KiB of every tensor: cheap for any size, and other for other weights. */
-static void fingerprint(const wt_gguf *g, char hex[65])
-{
-    wt_sha h;
-    wt_sha_init(&h);
-    wt_sha_add(&h, g->map.data, g->data_at);
-    for (size_t i = 0; i < g->n_part; i++) wt_sha_add(&h, g->part[i]->map.data, g->part[i]->data_at);
-    for (size_t i = 0; i < g->n_tensor; i++) {
-        const wt_tensor *t = g->tensor + i;
-        size_t n = t->bytes < 2048 ? t->bytes : 2048;
-        wt_sha_add(&h, t->data, n);
-        wt_sha_add(&h, (const uint8_t *)t->data + t->bytes - n, n);
-    }
-    wt_sha_end(&h, hex);
-}
 
 /* What one token needs of a tensor: of routed experts the chosen share, of the embedding one row. */
 static double share_used(const wt_model *m, const wt_tensor *t)
@@ -66,7 +49,7 @@ static wt_status names(wt_model *m)
     return WITAN_OK;
 }
 
-static wt_status kernels(wt_ctx *cx, wt_kernels *k)
+wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k)
 {
     wt_tier limit = WT_N_TIER - 1;
     if (*cx->tier && !wt_tier_parse(cx->tier, &limit)) return wt_fail(cx, WT_EARG, "kernel tier \"%s\" is unknown; expected ref or avx2", cx->tier);
@@ -76,7 +59,7 @@ static wt_status kernels(wt_ctx *cx, wt_kernels *k)
 
 static wt_status open_parts(wt_model *m, const char *path, bool resident)
 {
-    WT_TRY(kernels(m->cx, &m->k));
+    WT_TRY(wt_kernels_choose(m->cx, &m->k));
     WT_TRY(wt_gguf_open(m->cx, path, &m->file));
     WT_TRY(wt_config_arch(m->cx, m->file, &m->arch));
     WT_TRY(wt_config_read(m->cx, m->file, m->arch, &m->cfg));
@@ -84,7 +67,7 @@ static wt_status open_parts(wt_model *m, const char *path, bool resident)
     WT_TRY(wt_weights_open(m, resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED));
     WT_TRY(names(m));
     fill_info(m);
-    fingerprint(m->file, m->info.fingerprint);
+    wt_gguf_fingerprint(m->file, m->info.fingerprint);
     return WITAN_OK;
 }
 

@@ -65,6 +65,9 @@ typedef struct witan_model wt_model;
  * Part of opening (model.c). */
 wt_status wt_weights_open(wt_model *m, wt_store_policy policy);
 
+/* The kernels of the tier that the context asks for. */
+wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k);
+
 /* Feeds one batch. See witan_feed_batch; observers look at the taps of this call. */
 wt_status wt_session_feed(witan_session *s, const witan_token *tok, size_t n, const wt_observer *obs, size_t n_obs);
 

@@ -53,6 +53,8 @@ char *wt_gguf_part_name(wt_ctx *cx, const char *stem, size_t n_stem, int64_t no,
 wt_status wt_gguf_open(wt_ctx *cx, const char *path, wt_gguf **out);
 const wt_gguf *wt_gguf_home(const wt_gguf *g, size_t tensor);   /* the file that holds a tensor */
 void wt_gguf_free(wt_gguf *g);
+/* SHA-256 (hex) over the headers and the first and last 2 KiB of every tensor: cheap for any size, and other for other weights. */
+void wt_gguf_fingerprint(const wt_gguf *g, char hex[65]);
 const wt_kv *wt_gguf_kv(const wt_gguf *g, const char *key);             /* NULL: absent */
 const wt_tensor *wt_gguf_tensor(const wt_gguf *g, const char *name);    /* NULL: absent */
 
