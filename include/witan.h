@@ -92,7 +92,7 @@ typedef struct witan_config {
     const witan_io *io;                 /* NULL: the operating system */
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
-    int32_t threads;                    /* 0: the processors this process may run on */
+    int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
     const char *tier;                   /* kernels: "ref", "avx2"; NULL: $WITAN_TIER, else the best this machine has */
 } witan_config;
 

@@ -50,7 +50,7 @@ static wt_status read_full(wt_ctx *cx, const char *path, int fd, void *p, size_t
 {
     for (*got = 0; *got < n;) {
         ssize_t k = cx->io.read(cx->io.user, fd, (char *)p + *got, n - *got);
-        if (k < 0 && errno == EINTR) continue;
+        if (k < 0 && errno == EINTR) { WT_TRY(wt_go_on(cx)); continue; }   /* a pipe that never ends can be left */
         if (k < 0) return sys_fail(cx, path, "read");
         if (!k) break;
         *got += (size_t)k;

@@ -1,7 +1,7 @@
 /* witan bench: speed of prefill and decode, and how far it is from what the machine allows. */
 #include "cli.h"
 
-#include <jansson.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +39,7 @@ static int numbers(const char *option, const char *text, int32_t lo, int32_t out
     return cli_usage("bench: --%s \"%s\": expected up to %d numbers from %d, separated by commas", option, text, MOST, lo);
 }
 
-static void print_json(const witan_bench_result *r)
+static int print_json(cli *c, const witan_bench_result *r)
 {
     json_t *o = json_object();
     json_object_set_new(o, "test", json_string(r->test));
@@ -51,9 +51,7 @@ static void print_json(const witan_bench_result *r)
     json_object_set_new(o, "limit", json_real(r->limit));
     json_object_set_new(o, "limit_by", json_string(r->memory ? "memory" : "arithmetic"));
     json_object_set_new(o, "share", json_real(r->share));
-    json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(o);
+    return cli_print_line(c, o);
 }
 
 static void print_row(const witan_bench_result *r)
@@ -78,9 +76,9 @@ static int measure(cli *c, const opts *o, const witan_model *m, const witan_mach
     witan_bench_options b = { .prompt = prompt, .generate = generate, .batch = batch, .depth = o->depth, .repeat = o->repeat };
     if (witan_bench(c->cx, m, k, &b, &r)) return cli_failed(c);
     cli_progress_end(c);
-    if (o->json) print_json(&r); else print_row(&r);
-    fflush(stdout);
-    return EXIT_OK;
+    if (o->json) return print_json(c, &r);
+    print_row(&r);
+    return fflush(stdout) ? cli_output_failed(c, errno) : EXIT_OK;
 }
 
 static int run(cli *c, const void *opts_)

@@ -90,8 +90,9 @@ int cli_print(cli *c, json_t *o)
 int cli_print_line(cli *c, json_t *o)
 {
     cli_progress_end(c);
-    bool bad = !o || json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
+    if (!o) return cli_fail(c, "out of memory");
+    json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
     json_decref(o);
-    if (bad && !ferror(stdout)) return cli_fail(c, "out of memory");
-    return putchar('\n') == EOF || bad ? cli_output_failed(c, errno) : EXIT_OK;
+    putchar('\n');
+    return fflush(stdout) ? cli_output_failed(c, errno) : EXIT_OK;
 }

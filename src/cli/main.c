@@ -60,23 +60,28 @@ static void on_log(void *user, witan_level level, const char *line)
     else if (level == WITAN_INFO) cli_note(c, "%s", line);
 }
 
+static int work(cli *c, const command *cmd, const void *opts)
+{
+    witan_config config = { .progress = cli_progress, .progress_user = c, .log = on_log, .log_user = c, .threads = c->o.threads };
+    c->cx = witan_ctx_new(&config);
+    if (!c->cx) return cli_fail(c, "out of memory");
+    cli_signals_stop(c->cx);
+    int status = cmd->run(c, opts);
+    cli_signals_stop(NULL);
+    cli_progress_end(c);
+    return status;
+}
+
 static int run(const command *cmd, int argc, char **argv)
 {
-    cli c = { .tty = cli_terminal(stderr) };
+    cli c = { .tty = cli_terminal(stderr), .line = command_line(argc, argv), .arg = calloc((size_t)argc, sizeof *c.arg) };
     void *opts = calloc(1, cmd->opt_size + 1);
-    witan_config config = { .progress = cli_progress, .progress_user = &c, .log = on_log, .log_user = &c };
-    c.cx = opts ? witan_ctx_new(&config) : NULL;
-    c.line = command_line(argc, argv);
-    c.arg = calloc((size_t)argc, sizeof *c.arg);
-    if (!c.cx || !c.line || !c.arg) return cli_fail(&c, "out of memory");
+    c.cx = witan_ctx_new(NULL);                   /* to parse with: how to report is not known yet */
+    if (!c.cx || !c.line || !c.arg || !opts) return cli_fail(&c, "out of memory");
     int status = cli_parse(&c, cmd, argc, argv, 2, opts);
-    if (status < 0) {
-        witan_set_threads(c.cx, c.o.threads);
-        cli_signals_stop(c.cx);
-        status = cmd->run(&c, opts);
-        cli_signals_stop(NULL);
-        cli_progress_end(&c);
-    }
+    witan_ctx_free(c.cx);
+    c.cx = NULL;
+    if (status < 0) status = work(&c, cmd, opts);
     witan_ctx_free(c.cx);
     free(c.line);
     free(c.arg);

@@ -77,21 +77,6 @@ static int stream(job *j, bool last)
     return fflush(stdout) ? cli_output_failed(j->c, errno) : -1;
 }
 
-/* In the pieces the library works in anyway, so that a long prompt shows how far it is. */
-static int feed_prompt(job *j)
-{
-    enum { PIECE = 128 };
-    for (size_t at = 0; at < j->n_ids; at += PIECE) {
-        size_t n = j->n_ids - at < PIECE ? j->n_ids - at : PIECE;
-        cli_progress(j->c, &(witan_progress){ "prompt", (double)at, (double)j->n_ids, "tokens" });
-        if (witan_feed(j->s, 0, j->ids + at, n)) return cli_failed(j->c);
-    }
-    cli_progress(j->c, &(witan_progress){ "prompt", (double)j->n_ids, (double)j->n_ids, "tokens" });
-    cli_progress_end(j->c);
-    for (size_t i = 0; i < j->n_ids; i++) witan_sampler_accept(j->sm, j->ids[i]);
-    return -1;
-}
-
 /* The text itself shows progress, unless nobody sees it. */
 static bool text_is_hidden(const job *j)
 {
@@ -166,7 +151,9 @@ static int work(job *j)
     int status = prepare(j);
     if (status >= 0) return status;
     double t0 = cli_now();
-    if ((status = feed_prompt(j)) >= 0) return status;
+    if (witan_feed(j->s, 0, j->ids, j->n_ids)) return cli_failed(j->c);
+    cli_progress_end(j->c);
+    for (size_t i = 0; i < j->n_ids; i++) witan_sampler_accept(j->sm, j->ids[i]);
     double t1 = cli_now();
     j->t_prompt = t1 - t0;
     status = generate(j);

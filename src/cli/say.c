@@ -162,6 +162,7 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
         *n = *text ? strlen(*text) : 0;
         return *text ? -1 : cli_fail(c, "out of memory");
     }
+    if (isatty(STDIN_FILENO)) cli_note(c, "reading standard input up to Ctrl-D");
     return read_fd(c, STDIN_FILENO, "standard input", text, n);
 }
 

@@ -11,6 +11,13 @@ static void methods(cli_value *v, const char *kind)
         if (!kind || !strcmp(m.kind, kind)) v->word[v->n_word++] = m.name;
 }
 
+static void checkpoints(cli_value *v)
+{
+    const char *name;
+    v->fill = CLI_FILL_WORDS;
+    for (size_t i = 0; (name = witan_random_name(i)) && v->n_word < CLI_MOST_WORDS; i++) v->word[v->n_word++] = name;
+}
+
 static void commands(cli_value *v)
 {
     size_t n;
@@ -29,6 +36,7 @@ void cli_value_of_place(const char *name, cli_value *v)
     else if (!strcmp(name, "DIR")) v->fill = CLI_FILL_DIR;
     else if (!strcmp(name, "METHOD")) methods(v, NULL);
     else if (!strcmp(name, "COMMAND")) commands(v);
+    else if (!strcmp(name, "CHECKPOINT")) checkpoints(v);
     else if (*name >= 'a' && *name <= 'z') { v->fill = CLI_FILL_WORDS; v->word[v->n_word++] = name; }   /* to be typed as it stands */
 }
 
