@@ -4,7 +4,6 @@
 #include "text/vocab.h"
 #include "tiny.h"
 
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -140,62 +139,7 @@ static void special_tokens_are_read_only_when_asked(void **state)
     witan_model_free(m);
 }
 
-/* ---- splitting ------------------------------------------------------------------------------------------------------ */
-
-static void pieces(const char *text, const char *const *want)
-{
-    size_t n = strlen(text);
-    for (size_t at = 0; at < n; want++) {
-        size_t k = wt_split_gpt2(text + at, n - at);
-        if (!*want || strlen(*want) != k || memcmp(text + at, *want, k)) fail_msg("\"%s\" at %zu: got \"%.*s\", expected \"%s\"", text, at, (int)k, text + at, *want ? *want : "(end)");
-        at += k;
-    }
-    assert_null(*want);
-}
-
-/* Worked out by hand from the pattern 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-static void text_is_split_as_the_pattern_says(void **state)
-{
-    (void)state;
-    pieces("I'll say it's 42!", (const char *[]){ "I", "'ll", " say", " it", "'s", " 42", "!", NULL });
-    pieces("a  b", (const char *[]){ "a", " ", " b", NULL });
-    pieces("a \n b", (const char *[]){ "a", " \n", " b", NULL });
-    pieces("a\nb", (const char *[]){ "a", "\n", "b", NULL });
-    pieces("x   ", (const char *[]){ "x", "   ", NULL });
-    pieces(" 's", (const char *[]){ " '", "s", NULL });
-    pieces("'S 'x", (const char *[]){ "'", "S", " '", "x", NULL });
-    pieces("caf\xC3\xA9 \xD0\xBC\xD0\xB8\xD1\x80", (const char *[]){ "caf\xC3\xA9", " \xD0\xBC\xD0\xB8\xD1\x80", NULL });
-    pieces("\xC2\xBD\xE2\x85\xA3 7", (const char *[]){ "\xC2\xBD\xE2\x85\xA3", " 7", NULL });
-    pieces("a\xC2\xA0" "b", (const char *[]){ "a", "\xC2\xA0", "b", NULL });
-    pieces("ok\xFF\xFE!x", (const char *[]){ "ok", "\xFF\xFE!", "x", NULL });
-}
-
-/* Random texts against the `regex` package (tools/oracle/make_splits.py). */
-static void every_rule_cuts_as_its_pattern_does(void **state)
-{
-    static const struct { const char *name; size_t (*split)(const char *, size_t); } rule[] = {
-        { "gpt-2", wt_split_gpt2 }, { "starcoder", wt_split_starcoder }, { "qwen2", wt_split_qwen2 }, { "llama3", wt_split_llama3 } };
-    (void)state;
-    json_t *all = json_load_file("tests/gold/splits.json", JSON_ALLOW_NUL, NULL);
-    assert_non_null(all);
-    for (size_t r = 0; r < 4; r++) {
-        json_t *list = json_object_get(all, rule[r].name), *pair, *len;
-        size_t i, k;
-        assert_true(json_array_size(list) == 400);
-        json_array_foreach(list, i, pair) {
-            const char *text = json_string_value(json_array_get(pair, 0));
-            size_t n = json_string_length(json_array_get(pair, 0)), at = 0;
-            json_array_foreach(json_array_get(pair, 1), k, len) {
-                size_t have = at < n ? rule[r].split(text + at, n - at) : 0;
-                if (have != (size_t)json_integer_value(len))
-                    fail_msg("%s, text %zu, piece %zu at byte %zu: %zu bytes, expected %lld", rule[r].name, i, k, at, have, (long long)json_integer_value(len));
-                at += have;
-            }
-            assert_int_equal(at, n);
-        }
-    }
-    json_decref(all);
-}
+/* ---- time ----------------------------------------------------------------------------------------------------------- */
 
 static void a_megabyte_of_one_letter_takes_no_quadratic_time(void **state)
 {
@@ -296,7 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(gpt2_vectors_in_both_directions), T(any_bytes_survive_the_round_trip), T(special_tokens_are_read_only_when_asked),
-        T(text_is_split_as_the_pattern_says), T(every_rule_cuts_as_its_pattern_does), T(whole_pieces_are_taken_where_merges_are_ignored), T(a_megabyte_of_one_letter_takes_no_quadratic_time),
+        T(whole_pieces_are_taken_where_merges_are_ignored), T(a_megabyte_of_one_letter_takes_no_quadratic_time),
         T(vocabularies_that_contradict_themselves_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, all_done);

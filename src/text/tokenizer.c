@@ -29,16 +29,14 @@ static int32_t special_at(const wt_vocab *v, const char *s, size_t n, size_t *le
     return -1;
 }
 
-static wt_status plain(job *j, const char *s, size_t n)
+static wt_status piece(void *job_, const char *s, size_t n)
 {
-    for (size_t at = 0, k; at < n; at += k) {
-        k = j->v->split(s + at, n - at);
-        int32_t whole = j->v->whole_first ? wt_vocab_whole(j->v, s + at, k) : -1;
-        if (whole >= 0) WT_TRY(push(j, whole));
-        else WT_TRY(wt_bpe_piece(j->v, &j->w, s + at, k, &j->ids, &j->n, &j->cap));
-    }
-    return WITAN_OK;
+    job *j = job_;
+    int32_t whole = j->v->split->whole_first ? wt_vocab_whole(j->v, s, n) : -1;
+    return whole >= 0 ? push(j, whole) : wt_bpe_piece(j->v, &j->w, s, n, &j->ids, &j->n, &j->cap);
 }
+
+static wt_status plain(job *j, const char *s, size_t n) { return n ? wt_split(j->v->split, s, n, piece, j) : WITAN_OK; }
 
 static wt_status encode(job *j, const char *text, size_t n, int flags)
 {

@@ -1,4 +1,4 @@
-/* Tokenizers from GGUF metadata. Now: byte-level BPE ("gpt2") with the splitting rules of gpt-2, starcoder, qwen2 and llama-3. */
+/* Tokenizers from GGUF metadata. Now: byte-level BPE ("gpt2") with the splitting rules of text/split.c. */
 #ifndef WT_TEXT_TOKENIZER_H
 #define WT_TEXT_TOKENIZER_H
 

@@ -186,7 +186,7 @@ int32_t wt_vocab_whole(const wt_vocab *v, const char *s, size_t n)
 
 static wt_status whole_tokens(wt_vocab *v)
 {
-    if (!v->whole_first) return WITAN_OK;
+    if (!v->split->whole_first) return WITAN_OK;
     v->n_whole = 8;
     while (v->n_whole < (size_t)v->n * 2) v->n_whole *= 2;
     v->whole = wt_alloc(v->cx, v->n_whole, sizeof *v->whole);
@@ -215,46 +215,24 @@ static wt_status special_ids(wt_vocab *v, const wt_gguf *g)
 
 static bool is(wt_str s, const char *t) { return s.n == strlen(t) && !memcmp(s.s, t, s.n); }
 
-/* Pre-tokenizers by the name that files give them (tokenizer.ggml.pre). whole_first also means: begin with the begin token unless the file
- * says otherwise. */
-static const struct { const char *name; size_t (*split)(const char *text, size_t n); bool whole_first; } rules[] = {
-    { "gpt-2", wt_split_gpt2, false }, { "phi-2", wt_split_gpt2, false }, { "mpt", wt_split_gpt2, false }, { "olmo", wt_split_gpt2, false },
-    { "jais", wt_split_gpt2, false }, { "gigachat", wt_split_gpt2, false }, { "mellum", wt_split_gpt2, false }, { "exaone4", wt_split_gpt2, false },
-    { "trillion", wt_split_gpt2, false }, { "modern-bert", wt_split_gpt2, false },
-    { "starcoder", wt_split_starcoder, false }, { "refact", wt_split_starcoder, false }, { "command-r", wt_split_starcoder, false },
-    { "smollm", wt_split_starcoder, false }, { "codeshell", wt_split_starcoder, false }, { "exaone", wt_split_starcoder, false },
-    { "minerva-7b", wt_split_starcoder, false },
-    { "qwen2", wt_split_qwen2, false }, { "deepseek-r1-qwen", wt_split_qwen2, false }, { "stablelm2", wt_split_qwen2, false },
-    { "hunyuan", wt_split_qwen2, false }, { "grok-2", wt_split_qwen2, false }, { "megrez", wt_split_qwen2, false },
-    { "llama-bpe", wt_split_llama3, true }, { "llama3", wt_split_llama3, true }, { "llama-v3", wt_split_llama3, true }, { "falcon3", wt_split_llama3, true },
-    { "pixtral", wt_split_llama3, true }, { "lfm2", wt_split_llama3, true },
-    { "dbrx", wt_split_llama3, false }, { "smaug-bpe", wt_split_llama3, false }, { "glm4", wt_split_llama3, false }, { "chatglm-bpe", wt_split_llama3, false },
-};
-
 static wt_status rule(wt_vocab *v, const wt_gguf *g)
 {
     wt_str model = { 0 }, pre = { "", 0 };
-    char known[512] = "";
     WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.model", true, &model));
     WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.pre", false, &pre));
     if (!is(model, "gpt2"))
         return wt_fail(v->cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.model is \"%.*s\"; only \"gpt2\" (byte-level BPE) is supported yet", g->path,
                        (int)(model.n < 60 ? model.n : 60), model.s);
-    v->split = wt_split_gpt2;
+    v->split = &wt_split_gpt2;
     if (is(pre, "") || is(pre, "default")) {
         wt_log(v->cx, WITAN_WARN, "%s: names no pre-tokenizer, the gpt-2 rule is used", g->path);
         return WITAN_OK;
     }
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        if (is(pre, rules[i].name)) {
-            v->split = rules[i].split;
-            v->whole_first = v->add_bos = rules[i].whole_first;
-            return WITAN_OK;
-        }
-        size_t at = strlen(known);
-        snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", rules[i].name);
-    }
-    return wt_fail(v->cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\"; supported yet: %s", g->path, (int)(pre.n < 60 ? pre.n : 60), pre.s, known);
+    v->split = wt_split_find(pre.s, pre.n);
+    if (!v->split)
+        return wt_fail(v->cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\"", g->path, (int)(pre.n < 60 ? pre.n : 60), pre.s);
+    v->add_bos = v->split->begin;
+    return WITAN_OK;
 }
 
 static wt_status fill(wt_vocab *v, const wt_gguf *g)

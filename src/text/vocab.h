@@ -2,31 +2,26 @@
 #ifndef WT_TEXT_VOCAB_H
 #define WT_TEXT_VOCAB_H
 
+#include "text/split.h"
 #include "text/tokenizer.h"
 
 typedef struct wt_merge { uint64_t pair; int32_t rank, to; } wt_merge;   /* pair: left id << 32 | right id, plus one; 0: empty slot */
 
 struct wt_vocab {
     wt_ctx *cx;
-    size_t (*split)(const char *text, size_t n);   /* the pre-tokenizer */
+    const wt_split_rule *split;
     int32_t n, bos, eos;
     bool add_bos;
     uint8_t *type;               /* [n] WT_TOK_* */
     char *bytes; size_t *at;     /* decoded tokens one after another; token i is bytes[at[i]] .. bytes[at[i + 1]] */
     int32_t byte_id[256];        /* token of a single byte, -1: none */
     wt_merge *merge; size_t n_slot;
-    bool whole_first;            /* a piece that is a token is not merged ("ignore merges") */
-    int32_t *whole; size_t n_whole;       /* ids + 1 by the hash of their bytes, when whole_first */
+    int32_t *whole; size_t n_whole;       /* ids + 1 by the hash of their bytes; with split->whole_first */
     int32_t *special; size_t n_special;   /* control and user-defined tokens, longest first */
     bool special_first[256];     /* first bytes of those */
 };
 
-/* Length of the first piece that a rule cuts off text (n > 0 bytes); at least 1. */
-size_t wt_split_gpt2(const char *text, size_t n);
-size_t wt_split_starcoder(const char *text, size_t n);
-size_t wt_split_qwen2(const char *text, size_t n);
-size_t wt_split_llama3(const char *text, size_t n);
-/* The token that is exactly these bytes, -1: none. Only for vocabularies with whole_first. */
+/* The token that is exactly these bytes, -1: none. Only where split->whole_first. */
 int32_t wt_vocab_whole(const wt_vocab *v, const char *s, size_t n);
 
 /* Merges the bytes of one piece and appends ids to *ids. Work buffers are kept in w and reused. */
