@@ -302,7 +302,8 @@ INLINE __m256i pair_of(const int type, const uint8_t *row, size_t b)
     return _mm256_set_m128i(_mm_set1_epi16(c), _mm_set1_epi16(a));
 }
 
-INLINE void direct(const int type, float *y, const uint8_t *const row[8], size_t n_row, const wt_q8 *x, size_t n_block)
+/* ahead: bytes from a row to the one that stands eight further; they are asked for while this one is used. */
+INLINE void direct(const int type, float *y, const uint8_t *const row[8], size_t n_row, const wt_q8 *x, size_t n_block, size_t ahead)
 {
     scales s;
     __m256 acc = _mm256_setzero_ps();
@@ -310,6 +311,9 @@ INLINE void direct(const int type, float *y, const uint8_t *const row[8], size_t
     for (size_t g = 0; g < n_block; g += 8) {
         size_t n = n_block - g < 8 ? n_block - g : 8;
         scales_of(type, &s, row, g, n);
+        for (int r = 0; ahead && r < 8; r++)
+            for (size_t at = 0; at < 8 * unit(type) / (super(type) ? 8 : 1); at += 64)
+                _mm_prefetch((const char *)row[r] + ahead + (super(type) ? g / 8 : g) * unit(type) + at, _MM_HINT_T0);
         for (size_t i = 0; i < n; i++) {
             __m256i v[8], xv = load32((const uint8_t *)x[g + i].q);
 #pragma GCC unroll 8
@@ -412,7 +416,7 @@ INLINE void qmul(const int type, float *y, size_t ldy, const void *w, size_t row
             const wt_q8 *xt[4] = { x + (pick ? (size_t)pick[t] : t) * n_block };
             float *yt[4] = { y + t * ldy + r0 };
             if (n_tok > FEW) tile(type, yt, n, scratch, xt, n_block, 1);
-            else direct(type, yt[0], row, n, xt[0], n_block);
+            else direct(type, yt[0], row, n, xt[0], n_block, t + 1 == n_tok ? 8 * row_bytes : 0);
         }
     }
 }
