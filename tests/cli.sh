@@ -24,7 +24,7 @@ refuse 2 "expected --text, --jsonl or --task" "eval without anything to measure"
 
 # ---- files that are not models
 refuse 1 "cannot open" "model that does not exist" "$W" run "$T/none.gguf" hello
-refuse 1 "not a regular file" "model that is a folder" "$W" run "$T" hello
+refuse 1 "is a folder" "model that is a folder" "$W" run "$T" hello
 : >"$T/empty.gguf"
 refuse 1 "empty" "model of zero bytes" "$W" run "$T/empty.gguf" hello
 head -c 300000 "$M" >"$T/cut.gguf"

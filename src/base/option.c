@@ -68,8 +68,9 @@ static bool to_int(const char *text, int64_t *v)
     char *end;
     errno = 0;
     *v = strtoll(text, &end, 10);
-    if (errno || end == text) return false;
+    if (end == text || (errno && errno != ERANGE)) return false;   /* out of range: the nearest is returned, and refused later */
     if (!*end) return true;
+    if (errno) return false;
     for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++)
         if (!strcmp(end, suffix[i].text)) return !__builtin_mul_overflow(*v, suffix[i].factor, v);
     return false;
@@ -80,7 +81,7 @@ static wt_status set_int(wt_ctx *cx, const wt_param *p, void *opts, const char *
     int64_t v;
     if (!to_int(text, &v)) return wt_fail(cx, WT_EARG, "%s: \"%s\" is not a whole number", name, text);
     if ((double)v < p->min || (double)v > p->max)
-        return wt_fail(cx, WT_EARG, "%s: %lld is outside [%.0f, %.0f]", name, (long long)v, p->min, p->max);
+        return wt_fail(cx, WT_EARG, "%s: %s is outside [%.0f, %.0f]", name, text, p->min, p->max);
     void *f = (char *)opts + p->offset;
     if (p->type == WITAN_P_I64) *(int64_t *)f = v; else *(int32_t *)f = (int32_t)v;
     return WITAN_OK;
@@ -212,7 +213,8 @@ static const char *part_of(const char *typed, const char *const *word, size_t n)
 const char *witan_did_you_mean(const char *typed, const char *const *word, size_t n)
 {
     const char *near = NULL;
-    int best = (int)strlen(typed) / 3 + 1;
+    int best = ((int)strlen(typed) + 1) / 3;
+    if (best < 1) best = 1;
     for (size_t i = 0; i < n; i++) {
         int d = distance(typed, word[i]);
         if (d < best || (d == best && !near)) { best = d; near = word[i]; }

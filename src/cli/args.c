@@ -33,6 +33,14 @@ static bool look_up(const command *cmd, cli *c, void *opts, const char *name, pl
     return false;
 }
 
+/* `-file x`, meant as --file. */
+static bool one_dash_too_few(const command *cmd, const char *arg)
+{
+    for (int i = 0; arg[1] != '-' && arg[2] && i < CLI_N_TABLE; i++)
+        if (cli_table(cmd, i) && witan_opt_find(cli_table(cmd, i), arg + 1)) return true;
+    return false;
+}
+
 static int unknown_option(const command *cmd, const char *arg, const char *name)
 {
     const char *word[128];
@@ -41,6 +49,7 @@ static int unknown_option(const command *cmd, const char *arg, const char *name)
     for (int i = 0; i < CLI_N_TABLE; i++)
         for (const witan_param *p = cli_table(cmd, i); p && p->name && n < 128; p++) word[n++] = p->name;
     const char *near = witan_did_you_mean(name, word, n);
+    if (one_dash_too_few(cmd, arg)) return cli_usage("%s: unknown option %s; did you mean -%s?", cmd->name, arg, arg);
     if (near) return cli_usage("%s: unknown option %s; did you mean --%s?", cmd->name, arg, cli_dashed(near, shown));
     return cli_usage("%s: unknown option %s; `witan %s --help` lists them", cmd->name, arg, cmd->name);
 }
@@ -61,11 +70,20 @@ static int option(cli *c, const command *cmd, int argc, char **argv, int *i, voi
         snprintf(name, sizeof name, "%c", arg[1]);
         if (arg[2]) value = arg + 2;
     }
-    if (!look_up(cmd, c, opts, name, &at)) return unknown_option(cmd, arg, name);
+    if (one_dash_too_few(cmd, arg) || !look_up(cmd, c, opts, name, &at)) return unknown_option(cmd, arg, name);
     if (!value && at.row->type == WITAN_P_BOOL) value = "";
     if (!value && *i + 1 >= argc) return cli_usage("%s: %s expects a value", cmd->name, arg);
     if (!value) value = argv[++*i];
     if (witan_opt_set(c->cx, at.table, at.opts, at.row->name, value)) return cli_usage("%s: --%s", cmd->name, witan_error(c->cx));
+    return -1;
+}
+
+/* An empty name is a variable that was not set; what a file of that name would mean is better not tried. Text may be empty. */
+static int no_name(const cli *c, const command *cmd)
+{
+    char word[32];
+    for (int i = 0; i < c->n_arg && cli_place(cmd, i, word); i++)
+        if (!*c->arg[i] && strcmp(word, "PROMPT") && strcmp(word, "TEXT")) return cli_usage("%s: %s is empty", cmd->name, word);
     return -1;
 }
 
@@ -96,5 +114,5 @@ int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void
     if (c->o.help) { cli_help(cmd, stdout); return EXIT_OK; }
     if (c->n_arg < cmd->min_arg) return cli_usage("%s expects: witan %s %s", cmd->name, cmd->name, cmd->args);
     if (c->n_arg > cmd->max_arg) return cli_usage("%s: \"%s\" is one argument too many; expected: witan %s %s", cmd->name, c->arg[cmd->max_arg], cmd->name, cmd->args);
-    return -1;
+    return no_name(c, cmd);
 }

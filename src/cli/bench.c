@@ -36,7 +36,7 @@ static int numbers(const char *option, const char *text, int32_t lo, int32_t out
         at = end;
         if (!*at) return -1;
     }
-    return cli_usage("bench: --%s \"%s\": expected up to %d numbers from %d, separated by commas", option, text, MOST, lo);
+    return cli_usage("bench: --%s \"%s\": expected up to %d numbers from %d to %d, separated by commas", option, text, MOST, lo, 1 << 22);
 }
 
 static int print_json(cli *c, const witan_bench_result *r)
