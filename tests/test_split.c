@@ -83,6 +83,7 @@ static void the_other_rules_differ_where_they_should(void **state)
     expect("tekken", "GetHTTPs 12", "Get|HTTPs| |1|2");
     expect("exaone-moe", "one two  three", "one two| | three");
     expect("superbpe", "1234567", "1|234|567");
+    expect("afmoe", "x 1234567 a1000", "x| |1|234|567| a|1|000");
     expect("bloom", "a, b (c)", "a|,| b| (|c|)");
     expect("kimi-k2", "ab\xE4\xB8\xAD" "CD", "ab|\xE4\xB8\xAD|CD");
     expect("qwen2", "\xFF\xFE" "a\xC3", "\xFF\xFE|a|\xC3");
@@ -128,7 +129,7 @@ static void every_rule_cuts_as_its_pattern_does(void **state)
         }
         rules++;
     }
-    assert_int_equal(rules, 21);
+    assert_int_equal(rules, 23);
     json_decref(all);
 }
 
