@@ -45,7 +45,8 @@ static void expect(const char *name, const char *text, const char *expected)
     const char *want = expected;
     for (size_t i = 0, at = 0; i < p.n; at += p.len[i++]) {
         size_t k = strcspn(want, "|");
-        if (k != p.len[i] || memcmp(want, text + at, k)) fail_msg("%s, \"%s\": piece %zu is \"%.*s\", expected \"%s\"", name, text, i, (int)p.len[i], text + at, expected);
+        if (k != p.len[i] || memcmp(want, text + at, k))
+            fail_msg("%s, \"%s\": piece %zu is \"%.*s\", expected \"%s\"", name, text, i, (int)p.len[i], text + at, expected);
         want += k + (want[k] == '|');
     }
     if (*want) fail_msg("%s, \"%s\": no piece for \"%s\"", name, text, want);
@@ -139,7 +140,8 @@ static void every_rule_cuts_as_its_pattern_does(void **state)
 static void no_rule_takes_quadratic_time(void **state)
 {
     (void)state;
-    static const char *const unit[] = { " ", "a", "A", "7", "\n", "'", "!", "\t ", "a ", "\xE4\xB8\xAD", "\xCC\x81", "\xCC\x81" "A", " \n", "\xFF", "7a", "A\xE4\xB8\xAD", "'s" };
+    static const char *const unit[] = { " ", "a", "A", "7", "\n", "'", "!", "\t ", "a ", "\xE4\xB8\xAD", "\xCC\x81", "\xCC\x81" "A", " \n", "\xFF",
+                                        "7a", "A\xE4\xB8\xAD", "'s" };
     static const char *const end[] = { "", "x", "\xE4\xB8\xAD", "\xC2\xBD" };
     size_t n = 1 << 18;
     char *text = malloc(n + 8);

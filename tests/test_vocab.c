@@ -125,7 +125,8 @@ enum { UNK = WT_TOK_UNKNOWN, CONTROL = WT_TOK_CONTROL, USER = WT_TOK_USER, UNUSE
 static const token spm_tok[] = {
     { "<unk>", UNK, 0 }, { "<s>", CONTROL, 0 }, { "</s>", CONTROL, 0 }, { "<0x0A>", BYTE, 0 }, { "<0xC3>", BYTE, 0 }, { "<0xA9>", BYTE, 0 },
     { SP, 0, -10 }, { "a", 0, -11 }, { "b", 0, -12 }, { SP "a", 0, -3 }, { "ab", 0, -2 }, { SP "ab", 0, -5 }, { "<|user|>", USER, 0 },
-    { "<", 0, -20 }, { "s", 0, -21 }, { ">", 0, -22 }, { "<s", 0, -1 }, { SP SP, 0, -4 }, { "c", UNUSED, -13 }, { "bc", UNUSED, -1.5f }, { "<|user|>x", USER, 0 },
+    { "<", 0, -20 }, { "s", 0, -21 }, { ">", 0, -22 }, { "<s", 0, -1 }, { SP SP, 0, -4 }, { "c", UNUSED, -13 }, { "bc", UNUSED, -1.5f },
+    { "<|user|>x", USER, 0 },
 };
 static const spec spm = { .model = "llama", .tok = spm_tok, .n = sizeof spm_tok / sizeof *spm_tok };
 
@@ -225,10 +226,13 @@ static void damaged_sentencepiece_vocabularies_are_refused(void **state)
 
 /* ---- literal tokens in byte-level vocabularies --------------------------------------------------------------------------- */
 
-static const token bpe_tok[] = { { "a", 0, 0 }, { "b", 0, 0 }, { "<", 0, 0 }, { "\xC4\xA0", 0, 0 }, { "ab", 0, 0 }, { "<a>", CONTROL, 0 }, { "<a", USER, 0 },
-                                 { "   ", USER, 0 }, { "  ", USER, 0 }, { "\xC3\xB5", USER, 0 }, { "\xC3\xAF", 0, 0 }, { "\xC2\xBF", 0, 0 }, { "\xC2\xBD", 0, 0 },
-                                 { "[pad]", UNUSED, 0 }, { "<a>>", CONTROL, 0 }, { ">", 0, 0 } };
-static const spec bpe = { .model = "gpt2", .pre = "gpt-2", .tok = bpe_tok, .n = sizeof bpe_tok / sizeof *bpe_tok, .merge = "a b", .eos = 5, .add_eos = true };
+static const token bpe_tok[] = {
+    { "a", 0, 0 }, { "b", 0, 0 }, { "<", 0, 0 }, { "\xC4\xA0", 0, 0 }, { "ab", 0, 0 }, { "<a>", CONTROL, 0 }, { "<a", USER, 0 },
+    { "   ", USER, 0 }, { "  ", USER, 0 }, { "\xC3\xB5", USER, 0 }, { "\xC3\xAF", 0, 0 }, { "\xC2\xBF", 0, 0 }, { "\xC2\xBD", 0, 0 },
+    { "[pad]", UNUSED, 0 }, { "<a>>", CONTROL, 0 }, { ">", 0, 0 },
+};
+static const spec bpe = { .model = "gpt2", .pre = "gpt-2", .tok = bpe_tok, .n = sizeof bpe_tok / sizeof *bpe_tok, .merge = "a b",
+                          .eos = 5, .add_eos = true };
 
 static void literal_tokens_are_found_longest_first(void **state)
 {
@@ -253,7 +257,8 @@ static void many_special_tokens_cost_little(void **state)
     static char name[N][40];
     static token tok[N + 258];
     static char byte[256][3];
-    const char *const unit[] = { "<", "<|", "<|reserved_special_token_", "<|reserved_special_token_4999|", "<|reserved_special_token_123|>" };
+    static const char *const unit[] = { "<", "<|", "<|reserved_special_token_", "<|reserved_special_token_4999|",
+                                        "<|reserved_special_token_123|>" };
     size_t n = 0, n_ids;
     int32_t *ids;
     for (int b = 33; b < 127; b++) tok[n++].text = strcpy(byte[b], (char[]){ (char)b, 0 });
@@ -286,7 +291,11 @@ static void many_special_tokens_cost_little(void **state)
 /* ---- unknown splitting rules ---------------------------------------------------------------------------------------------- */
 
 static char logged[1024];
-static void keep_line(void *user, witan_level level, const char *line) { (void)user; if (level == WITAN_WARN) snprintf(logged, sizeof logged, "%s", line); }
+static void keep_line(void *user, witan_level level, const char *line)
+{
+    (void)user;
+    if (level == WITAN_WARN) snprintf(logged, sizeof logged, "%s", line);
+}
 
 static void expect_warning(const spec *s, const char *pre, const char *one, const char *two, bool add_bos)
 {
@@ -356,15 +365,16 @@ static json_t *load_gold(void)
 static void ids_match_the_tokenizers_package_under_every_rule(void **state)
 {
     (void)state;
-    json_t *all = load_gold(), *texts = json_object_get(all, "texts"), *rules = json_object_get(all, "rules"), *bpe_ids = json_object_get(all, "bpe"), *name;
+    json_t *all = load_gold(), *texts = json_object_get(all, "texts"), *rules = json_object_get(all, "rules");
+    json_t *bpe_ids = json_object_get(all, "bpe"), *name;
     size_t r;
     assert_true(json_array_size(texts) == 200 && json_array_size(rules) >= 23);
     json_array_foreach(rules, r, name) {
         witan_model *m = open_as("tests/gold/vocab-bpe.gguf", json_string_value(name));
         for (size_t i = 0; i < 200; i++) {
-            json_t *one = json_array_get(bpe_ids, i);
-            size_t which = (size_t)json_integer_value(json_array_get(json_array_get(one, 1), r));
-            check_ids(m, json_string_value(name), i, json_array_get(texts, i), json_array_get(json_array_get(one, 0), which));
+            json_t *one = json_array_get(bpe_ids, i), *which = json_array_get(json_array_get(one, 1), r);
+            check_ids(m, json_string_value(name), i, json_array_get(texts, i),
+                      json_array_get(json_array_get(one, 0), (size_t)json_integer_value(which)));
         }
         witan_model_free(m);
     }
@@ -406,8 +416,8 @@ static void round_trip(const witan_model *m, const char *text, size_t n)
 static void any_bytes_survive_under_every_rule(void **state)
 {
     (void)state;
-    static const char *const nasty[] = { " ", "  ", "\n", "\r\n", "'s", "'", "a", "B", "7", "\xC3\xA9", "\xE4\xB8\xAD", "\xCC\x81", "\xFF", "\xE4\xB8", "\xF0\x9F\x98\x80", "\xC2\x85",
-                                         "!", "/", "\xE3\x80\x80", "\xE2\x96", "\x81", "", "<0x0A>", "</s>" };
+    static const char *const nasty[] = { " ", "  ", "\n", "\r\n", "'s", "'", "a", "B", "7", "\xC3\xA9", "\xE4\xB8\xAD", "\xCC\x81", "\xFF", "\xE4\xB8",
+                                         "\xF0\x9F\x98\x80", "\xC2\x85", "!", "/", "\xE3\x80\x80", "\xE2\x96", "\x81", "", "<0x0A>", "</s>" };
     unsigned seed = 7;
     char text[256];
     for (size_t r = 0; !r || wt_split_name(r - 1); r++) {

@@ -64,10 +64,14 @@ static size_t numbers(const char *s, size_t n, int most)
 
 /* ---- numbers and line ends -------------------------------------------------------------------------------------------- */
 
-bool wt_pat_number(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, numbers(s, n, 1), len); }
-bool wt_pat_number3(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, numbers(s, n, 3), len); }
-bool wt_pat_numbers(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, wt_char_run(s, n, NUMBER), len); }
-bool wt_pat_newline(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, newline(*s), len); }
+/* A pattern whose match at s is that many bytes. */
+#define PATTERN(name, bytes) \
+    bool wt_pat_##name(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, (bytes), len); }
+
+PATTERN(number, numbers(s, n, 1))
+PATTERN(number3, numbers(s, n, 3))
+PATTERN(numbers, wt_char_run(s, n, NUMBER))
+PATTERN(newline, newline(*s))
 
 bool wt_pat_ascii3(const char *s, size_t n, size_t *len, size_t *memo)
 {
@@ -159,7 +163,8 @@ bool wt_pat_falcon(const char *s, size_t n, size_t *len, size_t *memo)
 {
     (void)memo;
     size_t at = 0;
-    for (wt_char c; (c = wt_char_at(s + at, n - at)).len && (c.is & PUNCT || (c.c > 0 && c.c < 128 && strchr("$+<=>^~|`", c.c)));) at += c.len;
+    for (wt_char c; (c = wt_char_at(s + at, n - at)).len; at += c.len)
+        if (!(c.is & PUNCT || (c.c > 0 && c.c < 128 && strchr("$+<=>^~|`", c.c)))) break;
     return found(s, n, at, len);
 }
 
@@ -312,8 +317,8 @@ static size_t after_space(const char *s, size_t n, unsigned classes, const wt_ra
     return gap && r ? wt_char_run_in(s, gap, r, n_range) : 0;
 }
 
-bool wt_pat_coder_letters(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, after_space(s, n, LETTER, NULL, 0), len); }
-bool wt_pat_coder_punct(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, after_space(s, n, PUNCT, NULL, 0), len); }
+PATTERN(coder_letters, after_space(s, n, LETTER, NULL, 0))
+PATTERN(coder_punct, after_space(s, n, PUNCT, NULL, 0))
 
 /* Letters with case of the older scripts, as that model's pattern lists them. */
 static const wt_range llm_letter[] = {
@@ -335,32 +340,17 @@ static const wt_range llm_punct[] = { { '!', '/' }, { ':', '~' }, { 0x2018, 0x20
 static const wt_range cjk[] = { { 0x800, 0x9FA5 }, { 0xAC00, 0xD7FF } };
 static const wt_range kana[] = { { 0x3040, 0x30FF }, { 0x4E00, 0x9FA5 } };
 
-bool wt_pat_llm_letters(const char *s, size_t n, size_t *len, size_t *memo)
-{
-    (void)memo;
-    return found(s, n, after_space(s, n, 0, llm_letter, COUNT(llm_letter)), len);
-}
-
-bool wt_pat_llm_punct(const char *s, size_t n, size_t *len, size_t *memo)
-{
-    (void)memo;
-    return found(s, n, after_space(s, n, 0, llm_punct, COUNT(llm_punct)), len);
-}
-
 /* Scripts that are written without spaces, as afmoe's pattern lists them. */
 static const wt_range spaceless[] = {
     { 0xE40, 0xEFF }, { 0x1000, 0x109F }, { 0x1100, 0x11FF }, { 0x1780, 0x17FF }, { 0x2F00, 0x2FDF }, { 0x3040, 0x30FF }, { 0x3400, 0x4DBF },
     { 0x4E00, 0x9FFF }, { 0xA9E0, 0xA9FF }, { 0xAA60, 0xAA7F }, { 0xAC00, 0xD7AF }, { 0xF900, 0xFAFF }, { 0xFF65, 0xFF9F },
 };
 
-bool wt_pat_cjk(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, wt_char_run_in(s, n, cjk, COUNT(cjk)), len); }
-bool wt_pat_kana(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, wt_char_run_in(s, n, kana, COUNT(kana)), len); }
-
-bool wt_pat_spaceless(const char *s, size_t n, size_t *len, size_t *memo)
-{
-    (void)memo;
-    return found(s, n, wt_char_run_in(s, n, spaceless, COUNT(spaceless)), len);
-}
+PATTERN(llm_letters, after_space(s, n, 0, llm_letter, COUNT(llm_letter)))
+PATTERN(llm_punct, after_space(s, n, 0, llm_punct, COUNT(llm_punct)))
+PATTERN(cjk, wt_char_run_in(s, n, cjk, COUNT(cjk)))
+PATTERN(kana, wt_char_run_in(s, n, kana, COUNT(kana)))
+PATTERN(spaceless, wt_char_run_in(s, n, spaceless, COUNT(spaceless)))
 
 /* [ASCII punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|T */
 bool wt_pat_deepseek3(const char *s, size_t n, size_t *len, size_t *memo)
@@ -373,7 +363,8 @@ bool wt_pat_deepseek3(const char *s, size_t n, size_t *len, size_t *memo)
         if (k > 1) return found(s, n, k, len);
     }
     if ((k = wt_char_run(s, n, LETTER | MARK))) return found(s, n, k, len);
-    if (!newline(*s) && !(c.is & (PUNCT | SYMBOL)) && (k = wt_char_run(s + c.len, n - c.len, LETTER | MARK))) return found(s, n, c.len + k, len);
+    bool optional = !newline(*s) && !(c.is & (PUNCT | SYMBOL));
+    if (optional && (k = wt_char_run(s + c.len, n - c.len, LETTER | MARK))) return found(s, n, c.len + k, len);
     if ((k = wt_char_run(s + gap, n - gap, PUNCT | SYMBOL))) {
         k += gap;
         while (k < n && newline(s[k])) k++;

@@ -49,7 +49,8 @@ static const struct { const char *name; const wt_split_rule *rule; } known[] = {
     { "gpt-4o", &gpt4o }, { "llama4", &gpt4o }, { "kanana2", &gpt4o }, { "minimax-m2", &gpt4o }, { "tekken", &tekken },
     { "seed-coder", &seed_coder }, { "exaone-moe", &exaone_moe }, { "minicpm5", &minicpm5 }, { "superbpe", &superbpe },
     { "poro-chat", &bloom }, { "bloom", &bloom }, { "gpt3-finnish", &bloom }, { "viking", &viking },
-    { "kimi-k2", &kimi }, { "afmoe", &afmoe }, { "cohere2moe", &cohere2moe }, { "tiny_aya", &cohere2moe }, { "laguna", &laguna }, { "ufakzeka", &ufakzeka },
+    { "kimi-k2", &kimi }, { "afmoe", &afmoe }, { "cohere2moe", &cohere2moe }, { "tiny_aya", &cohere2moe }, { "laguna", &laguna },
+    { "ufakzeka", &ufakzeka },
 };
 
 const wt_split_rule *wt_split_find(const char *name, size_t n)
@@ -76,4 +77,7 @@ static wt_status cut(wt_pattern *const *step, const char *s, size_t n, wt_piece_
     return n > gap ? cut(step + 1, s + gap, n - gap, each, arg) : WITAN_OK;
 }
 
-wt_status wt_split(const wt_split_rule *r, const char *s, size_t n, wt_piece_fn *each, void *arg) { return cut(r->step, s, n, each, arg); }
+wt_status wt_split(const wt_split_rule *r, const char *s, size_t n, wt_piece_fn *each, void *arg)
+{
+    return cut(r->step, s, n, each, arg);
+}
