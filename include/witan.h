@@ -92,7 +92,7 @@ typedef struct witan_config {
     const witan_io *io;                 /* NULL: the operating system */
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
-    int32_t threads;                    /* 0: the processors this process may run on */
+    int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
     const char *tier;                   /* kernels: "ref", "avx2"; NULL: $WITAN_TIER, else the best this machine has */
 } witan_config;
 
@@ -319,6 +319,38 @@ typedef struct witan_eval_result {
 WITAN_API witan_status witan_eval(witan_ctx *cx, const witan_model *m, const witan_eval_options *opts, witan_eval_result **out);
 WITAN_API void witan_eval_free(witan_ctx *cx, witan_eval_result *r);
 
+/* ---- speed -------------------------------------------------------------------------------------------------------- */
+
+/* What this machine can do at most with the context's threads and kernels, measured in about a second. */
+typedef struct witan_machine {
+    int32_t threads;
+    const char *tier;         /* kernels */
+    double read_bytes;        /* bytes per second read from memory */
+    double f32_ops, i8_ops;   /* operations per second on floats and on bytes; a product and a sum count two */
+} witan_machine;
+WITAN_API witan_status witan_machine_measure(witan_ctx *cx, witan_machine *out);
+
+typedef struct witan_bench_options {
+    int32_t prompt, generate; /* tokens of each sequence: fed at once, or one after the other; the one that is not 0 */
+    int32_t batch;            /* sequences side by side */
+    int32_t depth;            /* tokens that stand before them already */
+    int32_t repeat;           /* measured so many times, after one round that is not */
+} witan_bench_options;
+
+typedef struct witan_bench_result {
+    char test[32];            /* "pp512", "tg64" */
+    int32_t batch, threads;
+    double median, min, max;  /* tokens per second, all sequences together */
+    double limit;             /* tokens per second that the machine allows: bytes that must be read over its bandwidth, or operations over its peak */
+    double share;             /* median / limit */
+    bool memory;              /* limit is memory's; else arithmetic's */
+} witan_bench_result;
+
+/* Speed of prefill (prompt) or decode (generate) with random tokens. Bytes that must be read: all weights but experts once a step, experts as
+ * many as the batch is expected to choose, keys and values. Operations: two for each weight a token uses, and attention's; on bytes where
+ * weights are quantized, else on floats. Errors: WITAN_EARG, WITAN_ELIMIT. */
+WITAN_API witan_status witan_bench(witan_ctx *cx, const witan_model *m, const witan_machine *machine, const witan_bench_options *opts, witan_bench_result *out);
+
 /* ---- profiling, planning, writing ---------------------------------------------------------------------------------- */
 
 typedef struct witan_record witan_record;
@@ -360,6 +392,47 @@ WITAN_API witan_status witan_plan_make(witan_ctx *cx, const witan_model *m, cons
  * under the final name until it is complete. Errors: WITAN_EMISMATCH, WITAN_EUNSUPPORTED for a KEEP plan that a file
  * cannot express, WITAN_EIO. */
 WITAN_API witan_status witan_plan_apply(witan_ctx *cx, const witan_model *m, const witan_plan *p, const char *command, const char *path);
+
+/* ---- converting ---------------------------------------------------------------------------------------------------- */
+
+/* Block types by name, "Q4_K", in any case; "same": as they are. Only matrices are converted: norms, biases and routers never. */
+typedef struct witan_convert_options {
+    const char *type;         /* of all matrices; NULL: as they are */
+    const char *experts, *shared, *attention, *embed, *head;   /* of these parts instead; NULL: type. Below six bits the head (or
+                                 the embedding, where it is the head too) gets Q6_K unless it is asked for. */
+    int64_t split;            /* most bytes of tensors in one file; 0: one file */
+    const char *command;      /* how it was called, for the file's history; NULL: unknown */
+} witan_convert_options;
+
+typedef struct witan_convert_result {
+    int64_t bytes_before, bytes_after;   /* of tensors */
+    size_t n_changed, n_other;           /* tensors converted; of them, to another type because rows are not whole blocks of the wanted one */
+    bool requantized;                    /* some were quantized before: errors add up */
+    size_t n_file; char *first;          /* files written; the name of the first, free with witan_free */
+} witan_convert_result;
+
+/* Reads any GGUF file (or the first of several) and writes the same model in other block types, whole rows at a time: memory does not grow
+ * with the file. Rows that are not whole blocks of the wanted type get one of about the same size. result may be NULL. Nothing stands
+ * under a final name until all is complete; of several files the first gets its name last. Same input, same bytes, for any number of
+ * threads. Errors: WITAN_EARG (type, in and out the same), WITAN_EIO, WITAN_EFORMAT, WITAN_EUNSUPPORTED. */
+WITAN_API witan_status witan_convert(witan_ctx *cx, const char *in, const char *out, const witan_convert_options *opts, witan_convert_result *result);
+
+/* ---- random models -------------------------------------------------------------------------------------------------- */
+
+typedef struct witan_random_options {
+    const char *type;         /* block type of all matrices, as in witan_convert_options; NULL: F32 */
+    const char *experts;      /* of the routed experts instead; NULL: type */
+    int32_t layers;           /* fewer or more than the checkpoint has; 0: as many */
+    int64_t seed;
+    int64_t split;            /* most bytes of tensors in one file; 0: one file */
+    const char *command;      /* for the file's history; NULL: unknown */
+} witan_random_options;
+
+/* Writes a model of random weights with the true dimensions of a known checkpoint ("olmoe-1b-7b"), to measure speed and memory without
+ * downloading it, or a tiny one ("tiny-olmoe") for tests. Its vocabulary has the true size but knows bytes only. Memory does not grow with
+ * the model. Same name, options and seed, same bytes, for any number of threads. Errors: WITAN_EARG (with the nearest name), WITAN_EIO. */
+WITAN_API witan_status witan_random_model(witan_ctx *cx, const char *name, const witan_random_options *opts, const char *path);
+WITAN_API const char *witan_random_name(size_t i);   /* NULL behind the last */
 
 /* ---- the main job -------------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 
 enum { GOLD_SEQ = 2, GOLD_LAYERS = 4, GOLD_USED = 4 };
 
-/* What a router chose for one token in one layer, best first. */
+/* What a router chose for one token in one layer, best first; n 0 in a layer without experts. */
 typedef struct gold_route { int32_t n, expert[GOLD_USED]; float weight[GOLD_USED]; } gold_route;
 
 typedef struct gold_seq {
@@ -21,7 +21,7 @@ typedef struct gold {
     int32_t *text_ids; size_t n_text;
     size_t n_vocab, n_seq, n_layer;
     gold_seq seq[GOLD_SEQ];
-    float *logits, largest;       /* all rows; the largest magnitude among them */
+    float *logits;                /* all rows */
 } gold;
 
 extern const char *const gold_names[];      /* NULL-terminated */

@@ -62,35 +62,10 @@ static witan_plan *half(witan_ctx *c, const witan_model *m, const char *gate) { 
 
 /* ---- other files made from the tiny one ------------------------------------------------------------------------------- */
 
-typedef struct extra { const char *name; wt_type type; int32_t n_dim; int64_t shape[3]; bool cut; } extra;
-
-static const extra more[] = {
-    { "blk.0.exp_probs_b.bias", WT_F32, 1, { 8 }, true },                     /* selection bias */
-    { "blk.0.ffn_gate_inp.bias", WT_F32, 1, { 8 }, true },
-    { "blk.1.ffn_down_exps.bias", WT_F32, 2, { 8, 5 }, true },
-    { "blk.1.ffn_gate_up_exps.weight", WT_Q4_0, 3, { 8, 3, 32 }, true },      /* gate and up in one */
-    { "blk.0.ffn_gate_inp_shexp.weight", WT_F32, 1, { 8 }, false },           /* of a shared expert: eight by chance */
-    { "blk.0.ffn_up_shexp.weight", WT_F32, 2, { 8, 4 }, false },
-    { "blk.0.attn_sinks.weight", WT_F32, 1, { 8 }, false },
-    { "blk.7.ffn_up_exps.weight", WT_F32, 2, { 8, 4 }, false },               /* no such layer */
-    { "mtp.ffn_up_exps.weight", WT_F32, 2, { 8, 4 }, false },
-};
-enum { N_MORE = sizeof more / sizeof *more };
-
-static void fill(uint8_t *p, size_t n) { for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(i * 31 + i / 256); }
-
-static size_t bytes_of(const extra *x)
-{
-    size_t n = 1, bytes = 0;
-    for (int32_t i = 0; i < x->n_dim; i++) n *= (size_t)x->shape[i];
-    assert_true(wt_row_bytes(x->type, n, &bytes));
-    return bytes;
-}
-
-static void with_more_tensors(const witan_model *m, const char *path)
+/* The same weights with a size in words, and perhaps one tensor more that no model of the family has. */
+static void with_more(const witan_model *m, const char *path, const char *tensor)
 {
     wt_gguf_out *o;
-    uint8_t data[1024];
     assert_int_equal(wt_gguf_out_open(cx, path, &o), WITAN_OK);
     for (size_t i = 0; i < m->file->n_kv; i++) assert_int_equal(wt_gguf_put_raw(o, m->file->kv + i), WITAN_OK);
     assert_int_equal(wt_gguf_put_str(o, "general.size_label", "8x1K"), WITAN_OK);
@@ -98,13 +73,77 @@ static void with_more_tensors(const witan_model *m, const char *path)
         const wt_tensor *t = m->file->tensor + i;
         assert_int_equal(wt_gguf_add_tensor(o, t->name, t->type, t->n_dim, t->shape), WITAN_OK);
     }
-    for (size_t i = 0; i < N_MORE; i++) assert_int_equal(wt_gguf_add_tensor(o, more[i].name, more[i].type, more[i].n_dim, more[i].shape), WITAN_OK);
+    if (tensor) assert_int_equal(wt_gguf_add_tensor(o, tensor, WT_F32, 1, (int64_t[]){ 8 }), WITAN_OK);
     for (size_t i = 0; i < m->file->n_tensor; i++) assert_int_equal(wt_gguf_write(o, m->file->tensor[i].data, m->file->tensor[i].bytes), WITAN_OK);
-    for (size_t i = 0; i < N_MORE; i++) {
-        assert_true(bytes_of(more + i) <= sizeof data);
-        fill(data, bytes_of(more + i));
-        assert_int_equal(wt_gguf_write(o, data, bytes_of(more + i)), WITAN_OK);
+    if (tensor) assert_int_equal(wt_gguf_write(o, (float[8]){ 0 }, 32), WITAN_OK);
+    assert_int_equal(wt_gguf_out_commit(&o), WITAN_OK);
+}
+
+/* How a file may group its experts: three stacks, gate and up in one stack, or a tensor for each expert. */
+typedef enum grouping { STACKED, JOINED, SEPARATE } grouping;
+
+typedef struct piece { char name[64]; wt_type type; int32_t n_dim; int64_t shape[3]; const void *data[16]; size_t n_data, bytes; } piece;
+
+static piece stack_of(const wt_tensor *t)
+{
+    piece p = { .type = t->type, .n_dim = t->n_dim, .shape = { t->shape[0], t->shape[1], t->shape[2] }, .data = { t->data }, .n_data = 1, .bytes = t->bytes };
+    snprintf(p.name, sizeof p.name, "%s", t->name);
+    return p;
+}
+
+/* The pieces that stand for tensor t in a file of that grouping. */
+static int regroup(const witan_model *m, const wt_tensor *t, grouping how, piece *to)
+{
+    wt_role role = wt_role_of(t->name);
+    bool gate = strstr(t->name, "ffn_gate_exps"), up = strstr(t->name, "ffn_up_exps");
+    size_t each = t->bytes / (size_t)t->shape[0];
+    if (strstr(t->name, "attn_q_norm") || strstr(t->name, "attn_k_norm")) return 0;
+    *to = stack_of(t);
+    if (role.part != WT_PART_EXPERT || how == STACKED || (how == JOINED && !gate && !up)) return 1;
+    if (how == JOINED && up) return 0;
+    if (how == JOINED) {
+        char name[64];
+        const wt_tensor *u = wt_gguf_tensor(m->file, wt_layer_tensor_name(name, role.layer, "ffn_up_exps.weight"));
+        snprintf(to->name, sizeof to->name, "blk.%d.ffn_gate_up_exps.weight", role.layer);
+        to->shape[1] *= 2;
+        to->bytes = each;
+        to->n_data = 2 * (size_t)t->shape[0];
+        for (size_t i = 0; i < to->n_data; i++) to->data[i] = (const uint8_t *)(i % 2 ? u : t)->data + i / 2 * each;
+        return 1;
     }
+    for (int e = 0; e < (int)t->shape[0]; e++) {
+        to[e] = stack_of(t);
+        snprintf(to[e].name, sizeof to[e].name, "blk.%d.ffn_%s.%d.weight", role.layer, gate ? "gate" : up ? "up" : "down", e);
+        to[e].n_dim = 2;
+        memmove(to[e].shape, to[e].shape + 1, 2 * sizeof *to[e].shape);
+        to[e].data[0] = (const uint8_t *)t->data + (size_t)e * each;
+        to[e].bytes = each;
+    }
+    return (int)t->shape[0];
+}
+
+/* The same experts as family llama, layers grouped as asked. */
+static void as_llama(const witan_model *m, const char *path, grouping first, grouping second)
+{
+    wt_gguf_out *o;
+    piece p[8];
+    assert_int_equal(wt_gguf_out_open(cx, path, &o), WITAN_OK);
+    for (size_t i = 0; i < m->file->n_kv; i++) {
+        wt_kv kv = m->file->kv[i];
+        char key[128];
+        if (!strncmp(kv.key, "olmoe.", 6)) { snprintf(key, sizeof key, "llama.%s", kv.key + 6); kv.key = key; }
+        assert_int_equal(wt_gguf_put_raw(o, &kv), WITAN_OK);
+    }
+    assert_int_equal(wt_gguf_put_str(o, "general.architecture", "llama"), WITAN_OK);
+    for (int write = 0; write < 2; write++)
+        for (size_t i = 0; i < m->file->n_tensor; i++) {
+            const wt_tensor *t = m->file->tensor + i;
+            int n = regroup(m, t, wt_role_of(t->name).layer == 1 ? second : first, p);
+            for (int k = 0; k < n; k++) {
+                if (!write) assert_int_equal(wt_gguf_add_tensor(o, p[k].name, p[k].type, p[k].n_dim, p[k].shape), WITAN_OK);
+                else for (size_t d = 0; d < p[k].n_data; d++) assert_int_equal(wt_gguf_write(o, p[k].data[d], p[k].bytes), WITAN_OK);
+            }
+        }
     assert_int_equal(wt_gguf_out_commit(&o), WITAN_OK);
 }
 
@@ -133,31 +172,37 @@ static void as_qwen3moe(const witan_model *m, const char *path)
 
 /* ---- what is cut ------------------------------------------------------------------------------------------------------ */
 
-static void every_tensor_of_the_experts_is_cut_and_no_other(void **state)
+static void names_say_what_a_tensor_is_for(void **state)
 {
     (void)state;
-    char *path = fault_path("more.gguf");
-    witan_model *tiny = open_with(cx, model_path);
-    with_more_tensors(tiny, path);
-    witan_model *m = open_with(cx, path);
-    witan_plan *p = half(cx, m, "renorm");
-    wt_gguf *g;
-    if (witan_plan_apply(cx, m, p, NULL, out)) fail_msg("%s", witan_error(cx));
-    assert_int_equal(wt_gguf_open(cx, out, &g), WITAN_OK);
-    for (size_t i = 0; i < N_MORE; i++) {
-        const wt_tensor *t = wt_gguf_tensor(g, more[i].name);
-        size_t each = bytes_of(more + i) / 8, k = 0;
-        uint8_t data[1024];
-        assert_non_null(t);
-        fill(data, bytes_of(more + i));
-        assert_int_equal(t->shape[0], more[i].cut ? 4 : 8);
-        assert_int_equal(t->n_dim, more[i].n_dim);
-        for (int32_t e = 0; e < 8; e++)
-            if (!more[i].cut || witan_plan_keeps(p, more[i].name[4] - '0', e)) assert_memory_equal((const uint8_t *)t->data + each * k++, data + each * (size_t)e, each);
+    static const struct { const char *name; wt_part part; int32_t layer, expert; } known[] = {
+        { "token_embd.weight", WT_PART_EMBED, -1, -1 }, { "output.weight", WT_PART_HEAD, -1, -1 }, { "output_norm.weight", WT_PART_NORM, -1, -1 },
+        { "blk.0.exp_probs_b.bias", WT_PART_ROUTER, 0, -1 }, { "blk.12.ffn_gate_inp.weight", WT_PART_ROUTER, 12, -1 },
+        { "blk.1.ffn_gate_up_exps.weight", WT_PART_EXPERT, 1, -1 }, { "blk.1.ffn_down_exps.bias", WT_PART_EXPERT, 1, -1 },
+        { "blk.3.ffn_up.7.weight", WT_PART_EXPERT, 3, 7 }, { "blk.3.ffn_up.weight", WT_PART_DENSE, 3, -1 },
+        { "blk.3.ffn_up.-7.weight", WT_PART_DENSE, 3, -1 }, { "blk.3.ffn_up.7.weights", WT_PART_DENSE, 3, -1 },
+        { "blk.0.ffn_gate_inp_shexp.weight", WT_PART_SHARED, 0, -1 }, { "blk.0.attn_sinks.weight", WT_PART_OTHER, 0, -1 },
+        { "blk.-1.ffn_up_exps.weight", WT_PART_OTHER, -1, -1 }, { "blk.99999999999.ffn_up_exps.weight", WT_PART_OTHER, -1, -1 },
+        { "mtp.ffn_up_exps.weight", WT_PART_OTHER, -1, -1 }, { "ffn_up_exps.weight", WT_PART_OTHER, -1, -1 }, { "", WT_PART_OTHER, -1, -1 },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        wt_role r = wt_role_of(known[i].name);
+        if (r.part != known[i].part || r.layer != known[i].layer || r.expert != known[i].expert)
+            fail_msg("\"%s\" is taken for part %s, layer %d, expert %d", known[i].name, wt_part_name(r.part), r.layer, r.expert);
     }
-    wt_gguf_free(g);
-    witan_plan_free(p);
-    witan_model_free(m);
+}
+
+static void a_tensor_without_a_place_is_refused(void **state)
+{
+    (void)state;
+    static const char *const name[] = { "blk.0.attn_sinks.weight", "blk.0.ffn_gate_inp.bias", "blk.7.ffn_norm.weight", "mtp.norm.weight", "blk.0.ffn_up_shexp.weight" };
+    char *path = fault_path("more.gguf");
+    witan_model *tiny = open_with(cx, model_path), *m = NULL;
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        with_more(tiny, path, name[i]);
+        assert_int_equal(witan_model_open(cx, path, NULL, &m), WITAN_EUNSUPPORTED);
+        if (!strstr(witan_error(cx), name[i])) fail_msg("the tensor is not named: %s", witan_error(cx));
+    }
     witan_model_free(tiny);
 }
 
@@ -167,7 +212,7 @@ static void metadata_changes_only_where_it_must(void **state)
     static const char *const changed[] = { "olmoe.expert_count", "general.name", "general.size_label" };
     char *path = fault_path("more.gguf"), *json;
     witan_model *tiny = open_with(cx, model_path);
-    with_more_tensors(tiny, path);
+    with_more(tiny, path, NULL);
     witan_model *m = open_with(cx, path);
     witan_plan *p = half(cx, m, "renorm");
     wt_gguf *g;
@@ -271,6 +316,38 @@ static void a_family_that_renormalises_writes_both_gates(void **state)
     }
     assert_true(far <= 1e-5 * size);
     witan_model_free(m);
+    witan_model_free(tiny);
+}
+
+/* Stacks, joined stacks and a tensor for each expert mean the same, whole, worn and written. */
+static void files_that_group_experts_otherwise_give_the_same_bits(void **state)
+{
+    (void)state;
+    static float expected[2][N * TINY_VOCAB], found[N * TINY_VOCAB];
+    static const grouping how[][2] = { { STACKED, STACKED }, { JOINED, SEPARATE }, { SEPARATE, JOINED }, { JOINED, JOINED } };
+    char *path = fault_path("llama.gguf");
+    witan_model *tiny = open_with(cx, model_path);
+    for (int i = 0; i < 4; i++) {
+        as_llama(tiny, path, how[i][0], how[i][1]);
+        for (int resident = 0; resident < 2; resident++) {
+            witan_model *m;
+            if (witan_model_open(cx, path, &(witan_model_options){ .resident = resident }, &m)) fail_msg("%s", witan_error(cx));
+            feed(m, NULL, i ? found : expected[0]);
+            if (i) assert_memory_equal(found, expected[0], sizeof found);
+            witan_plan *p = half(cx, m, "renorm");
+            feed(m, p, i ? found : expected[1]);
+            if (i) assert_memory_equal(found, expected[1], sizeof found);
+            if (witan_plan_apply(cx, m, p, NULL, out)) fail_msg("%s", witan_error(cx));
+            witan_model *small = open_with(cx, out);
+            assert_int_equal(small->info.n_exp, 4);
+            assert_int_equal(small->info.n_byte_expert, m->info.n_byte_expert / 2);
+            feed(small, NULL, found);
+            assert_memory_equal(found, expected[1], sizeof found);
+            witan_model_free(small);
+            witan_plan_free(p);
+            witan_model_free(m);
+        }
+    }
     witan_model_free(tiny);
 }
 
@@ -410,7 +487,8 @@ static void memory_does_not_grow_with_the_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(every_tensor_of_the_experts_is_cut_and_no_other), T(metadata_changes_only_where_it_must),
+        T(names_say_what_a_tensor_is_for), T(a_tensor_without_a_place_is_refused),
+        T(files_that_group_experts_otherwise_give_the_same_bits), T(metadata_changes_only_where_it_must),
         T(history_says_what_was_done_even_with_hostile_words), T(a_family_that_renormalises_writes_both_gates),
         T(ragged_layers_are_announced_and_forgotten_when_even_again), T(the_model_is_safe_under_every_name_it_has),
         T(an_output_that_cannot_be_written_leaves_nothing), T(progress_counts_bytes_and_a_stop_leaves_no_file),

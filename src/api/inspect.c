@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "model/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { LONG_ARRAY = 16, LONG_TEXT = 4096 };
@@ -109,7 +110,7 @@ static void put_tensors(wt_text *t, const wt_gguf *g)
         wt_text_puts(t, i ? ",{" : "{");
         key_str(t, "name", x->name, strlen(x->name), true);
         key_str(t, "type", wt_type_get(x->type)->name, strlen(wt_type_get(x->type)->name), false);
-        wt_text_printf(t, ",\"shape\":%s,\"bytes\":%zu,\"offset\":%llu}", wt_shape_text(x, shape), x->bytes, (unsigned long long)(g->data_at + g->offset[i]));
+        wt_text_printf(t, ",\"shape\":%s,\"bytes\":%zu,\"offset\":%llu}", wt_shape_text(x, shape), x->bytes, (unsigned long long)(wt_gguf_home(g, i)->data_at + g->offset[i]));
     }
     wt_text_puts(t, "]");
 }
@@ -118,15 +119,25 @@ static void put_tensors(wt_text *t, const wt_gguf *g)
 
 static void put_layers(wt_text *t, const wt_model *m)
 {
-    char name[64];
     for (int32_t i = 0; i < m->cfg.n_layer; i++) {
-        const wt_tensor *gate = wt_gguf_tensor(m->file, wt_layer_tensor_name(name, i, "ffn_gate_exps.weight"));
-        const wt_tensor *up = wt_gguf_tensor(m->file, wt_layer_tensor_name(name, i, "ffn_up_exps.weight"));
-        const wt_tensor *down = wt_gguf_tensor(m->file, wt_layer_tensor_name(name, i, "ffn_down_exps.weight"));
+        const wt_expert_layer *l = wt_expert_store_layer(m->experts, i);
+        size_t bytes = 0;
+        for (int32_t e = 0; e < l->n_exp; e++) bytes += l->expert[e].gate.bytes + l->expert[e].up.bytes + l->expert[e].down.bytes;
+        const wt_ffn *d = &m->layer[i].dense;
+        const wt_tensor *gate = l->n_exp ? &l->expert->gate : d->gate, *up = l->n_exp ? &l->expert->up : d->up, *down = l->n_exp ? &l->expert->down : d->down;
         wt_text_printf(t, "%s{\"layer\":%d,\"experts\":%d,\"width\":%lld,\"types\":[\"%s\",\"%s\",\"%s\"],\"bytes\":%zu}", i ? "," : "", i,
-                       m->layer[i].n_exp, (long long)gate->shape[1], wt_type_get(gate->type)->name, wt_type_get(up->type)->name,
-                       wt_type_get(down->type)->name, gate->bytes + up->bytes + down->bytes);
+                       l->n_exp, (long long)gate->shape[0], wt_type_get(gate->type)->name, wt_type_get(up->type)->name,
+                       wt_type_get(down->type)->name, l->n_exp ? bytes : gate->bytes + up->bytes + down->bytes);
     }
+}
+
+/* "softmax over all, top-k, weights divided by their sum" */
+static void put_router(wt_text *t, const wt_config *c)
+{
+    static const char *const act[] = { "", "softmax over all", "sigmoid", "softmax over the chosen", "square root of softplus" };
+    char s[128];
+    int n = snprintf(s, sizeof s, "%s, top-k, weights %s", act[c->activation], c->renorm ? "divided by their sum" : "as they are");
+    if (c->n_exp_max) key_str(t, "router", s, (size_t)n, false);
 }
 
 static void put_model(wt_text *t, const wt_model *m)
@@ -140,8 +151,7 @@ static void put_model(wt_text *t, const wt_model *m)
     wt_text_puts(t, "{");
     key_str(t, "family", m->arch->title, strlen(m->arch->title), true);
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) key_int(t, field[i].name, field[i].v, false);
-    key_str(t, "router", m->arch->renorm ? "softmax over all, top-k, weights divided by their sum" : "softmax over all, top-k, weights as they are",
-            m->arch->renorm ? 53 : 44, false);
+    put_router(t, &m->cfg);
     key_str(t, "fingerprint", f->fingerprint, strlen(f->fingerprint), false);
     wt_text_puts(t, "}");
 }
@@ -175,7 +185,10 @@ static wt_status describe(wt_ctx *cx, const wt_gguf *g, wt_text *t)
     for (size_t i = 0; i < g->n_tensor; i++) bytes += (long long)g->tensor[i].bytes;
     wt_text_puts(t, "{");
     key_str(t, "file", g->path, strlen(g->path), true);
-    key_int(t, "file_bytes", (long long)g->map.n, false);
+    long long file_bytes = (long long)g->map.n;
+    for (size_t i = 0; i < g->n_part; i++) file_bytes += (long long)g->part[i]->map.n;
+    key_int(t, "file_bytes", file_bytes, false);
+    key_int(t, "files", (long long)g->n_part + 1, false);
     key_int(t, "version", g->version, false);
     key_int(t, "alignment", g->alignment, false);
     key_str(t, "arch", arch.s, arch.n, false);

@@ -11,7 +11,7 @@ struct witan_ctx {
     witan_io io;
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
-    int32_t threads;
+    int32_t threads, usual_threads;   /* usual: $WITAN_THREADS, 0: one per processor */
     struct wt_pool *pool;      /* worker threads, made when first needed (thread.c) */
     char tier[16];             /* asked for; "" = best */
     atomic_bool canceled;
@@ -30,6 +30,7 @@ void wt_free(wt_ctx *cx, void *p);
 void wt_log(wt_ctx *cx, witan_level level, const char *fmt, ...) WT_PRINTF(3, 4);
 /* Reports progress; WT_ECANCELED when the receiver or witan_cancel asked to stop. */
 wt_status wt_progress(wt_ctx *cx, const char *phase, double done, double total, const char *unit);
+wt_status wt_go_on(wt_ctx *cx);   /* WT_ECANCELED after witan_cancel; for loops too tight to report */
 double wt_now(void);   /* seconds of a monotonic clock */
 
 /* Growing text, for JSON, HTML and messages. After a failed allocation further appends do nothing and wt_text_ok

@@ -50,7 +50,7 @@ static wt_status read_full(wt_ctx *cx, const char *path, int fd, void *p, size_t
 {
     for (*got = 0; *got < n;) {
         ssize_t k = cx->io.read(cx->io.user, fd, (char *)p + *got, n - *got);
-        if (k < 0 && errno == EINTR) continue;
+        if (k < 0 && errno == EINTR) { WT_TRY(wt_go_on(cx)); continue; }   /* a pipe that never ends can be left */
         if (k < 0) return sys_fail(cx, path, "read");
         if (!k) break;
         *got += (size_t)k;
@@ -125,6 +125,12 @@ void wt_map_close(wt_ctx *cx, wt_map *m)
     else if (m->data) cx->io.unmap(cx->io.user, m->data, m->n);
     if (m->fd >= 0) cx->io.close(cx->io.user, m->fd);
     *m = (wt_map){ .fd = -1 };
+}
+
+void wt_map_forget(wt_ctx *cx, const wt_map *m, const void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) & -page, to = ((uintptr_t)p + n) & -page;
+    if (!m->heap && cx->io.map == sys_map && to > from) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 /* ---- small things ------------------------------------------------------------------------------------------------- */

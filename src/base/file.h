@@ -14,6 +14,8 @@ wt_status wt_file_read(wt_ctx *cx, const char *path, size_t max, char **data, si
 typedef struct wt_map { const uint8_t *data; size_t n; int fd; bool heap; } wt_map;
 /* Maps a regular file; where mapping is refused the file is read into memory instead. */
 wt_status wt_map_open(wt_ctx *cx, const char *path, wt_map *m);
+/* These bytes will not be read again soon: they need not stay in memory. A hint; reading them still works. */
+void wt_map_forget(wt_ctx *cx, const wt_map *m, const void *p, size_t n);
 void wt_map_close(wt_ctx *cx, wt_map *m);
 
 typedef struct wt_out wt_out;
@@ -22,6 +24,7 @@ wt_status wt_out_open(wt_ctx *cx, const char *path, wt_out **out);
 wt_status wt_out_write(wt_out *o, const void *p, size_t n);        /* buffered */
 wt_status wt_out_zero(wt_out *o, size_t n);
 uint64_t wt_out_pos(const wt_out *o);
+wt_status wt_out_seal(wt_out *o);       /* nothing more will come: flush, fsync, close; commit only renames then */
 wt_status wt_out_commit(wt_out **o);    /* flush, fsync, rename, fsync folder; frees; on failure nothing is left */
 void wt_out_abort(wt_out **o);          /* removes the temporary file; frees; NULL is fine */
 wt_status wt_file_write(wt_ctx *cx, const char *path, const void *p, size_t n);   /* the three steps in one */

@@ -99,11 +99,14 @@ static wt_status set_real(wt_ctx *cx, const wt_param *p, void *opts, const char 
 static wt_status set_choice(wt_ctx *cx, const wt_param *p, void *opts, const char *name, const char *text)
 {
     char list[256] = "";
-    for (int32_t i = 0; p->choice[i]; i++) {
+    size_t n = 0;
+    for (int32_t i = 0; p->choice[i]; i++, n++) {
         if (same_name(p->choice[i], text)) { set_number(p, opts, i); return WITAN_OK; }
         size_t at = strlen(list);
         snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", p->choice[i]);
     }
+    const char *near = witan_did_you_mean(text, p->choice, n);
+    if (near) return wt_fail(cx, WT_EARG, "%s: \"%s\" is not one of %s; did you mean \"%s\"?", name, text, list, near);
     return wt_fail(cx, WT_EARG, "%s: \"%s\" is not one of %s", name, text, list);
 }
 
@@ -193,6 +196,19 @@ static int distance(const char *a, const char *b)
     return d[n][m];
 }
 
+/* One word begins with the other, or holds it: "temperature" for "temp", "predict" in "n-predict". Three letters are the least. */
+static const char *part_of(const char *typed, const char *const *word, size_t n)
+{
+    size_t len = strlen(typed);
+    for (int inside = 0; inside < 2; inside++)
+        for (size_t i = 0; i < n; i++) {
+            size_t w = strlen(word[i]), least = w < len ? w : len;
+            if (least < 3) continue;
+            if (inside ? strstr(w < len ? typed : word[i], w < len ? word[i] : typed) != NULL : !strncmp(typed, word[i], least)) return word[i];
+        }
+    return NULL;
+}
+
 const char *witan_did_you_mean(const char *typed, const char *const *word, size_t n)
 {
     const char *near = NULL;
@@ -201,7 +217,7 @@ const char *witan_did_you_mean(const char *typed, const char *const *word, size_
         int d = distance(typed, word[i]);
         if (d < best || (d == best && !near)) { best = d; near = word[i]; }
     }
-    return near;
+    return near ? near : part_of(typed, word, n);
 }
 
 /* ---- lists of options --------------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 
 enum { BUF = 1 << 18 };
 
-struct wt_out { wt_ctx *cx; char *path, *temp; int fd; uint64_t pos; size_t used; uint8_t buf[BUF]; };
+struct wt_out { wt_ctx *cx; char *path, *temp; int fd; uint64_t pos; size_t used; uint8_t *buf; };
 
 static wt_status sys_fail(wt_out *o, const char *what)
 {
@@ -55,11 +55,8 @@ wt_status wt_out_open(wt_ctx *cx, const char *path, wt_out **out)
 {
     wt_out *o = wt_realloc(cx, NULL, 1, sizeof *o);
     if (!o) return WITAN_ENOMEM;
-    o->cx = cx;
-    o->path = o->temp = NULL;
-    o->fd = -1;
-    o->pos = o->used = 0;
-    wt_status st = begin(o, path);
+    *o = (wt_out){ .cx = cx, .fd = -1, .buf = wt_realloc(cx, NULL, BUF, 1) };
+    wt_status st = o->buf ? begin(o, path) : WITAN_ENOMEM;
     if (st != WITAN_OK) wt_out_abort(&o); else *out = o;
     return st;
 }
@@ -115,8 +112,9 @@ static void sync_folder(wt_out *o)
     o->cx->io.close(o->cx->io.user, fd);
 }
 
-static wt_status finish(wt_out *o)
+wt_status wt_out_seal(wt_out *o)
 {
+    if (o->fd < 0) return WITAN_OK;
     WT_TRY(flush(o));
     mode_t mask = umask(0);
     umask(mask);
@@ -124,7 +122,14 @@ static wt_status finish(wt_out *o)
     if (o->cx->io.fsync(o->cx->io.user, o->fd)) return sys_fail(o, "bring to disk");
     int fd = o->fd;
     o->fd = -1;
-    if (o->cx->io.close(o->cx->io.user, fd)) return sys_fail(o, "close");
+    wt_free(o->cx, o->buf);
+    o->buf = NULL;
+    return o->cx->io.close(o->cx->io.user, fd) ? sys_fail(o, "close") : WITAN_OK;
+}
+
+static wt_status finish(wt_out *o)
+{
+    WT_TRY(wt_out_seal(o));
     if (o->cx->io.rename(o->cx->io.user, o->temp, o->path)) return sys_fail(o, "rename the finished file");
     wt_free(o->cx, o->temp);
     o->temp = NULL;
@@ -143,12 +148,11 @@ void wt_out_abort(wt_out **out)
 {
     wt_out *o = *out;
     if (!o) return;
-    if (o->fd >= 0) {
-        o->cx->io.close(o->cx->io.user, o->fd);
-    }
+    if (o->fd >= 0) o->cx->io.close(o->cx->io.user, o->fd);
     if (o->temp && *o->temp) o->cx->io.unlink(o->cx->io.user, o->temp);
     wt_free(o->cx, o->temp);
     wt_free(o->cx, o->path);
+    wt_free(o->cx, o->buf);
     wt_free(o->cx, o);
     *out = NULL;
 }

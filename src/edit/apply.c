@@ -2,7 +2,7 @@
  * quantized again; memory does not grow with the file. */
 #include "edit/plan.h"
 
-#include "base/json.h"
+#include "edit/history.h"
 #include "model/model.h"
 #include <stdio.h>
 #include <string.h>
@@ -20,28 +20,45 @@ typedef struct job {
 
 /* ---- which tensors are cut ------------------------------------------------------------------------------------------ */
 
-/* The layer whose experts index the slowest dimension of t; NULL for all other tensors. */
-static const wt_mask_layer *cut_by(const job *j, const wt_tensor *t)
+/* What happens to a tensor: stays whole (layer NULL), loses slices of its slowest dimension, or, where every expert has its own tensor, goes
+ * or gets a new number. */
+typedef struct cut { const wt_mask_layer *layer; int32_t expert; } cut;
+
+static cut cut_of(const job *j, const wt_tensor *t)
 {
-    int layer, end = 0;
-    if (sscanf(t->name, "blk.%d.%n", &layer, &end) != 1 || !end || layer < 0 || layer >= j->p->mask.n_layer) return NULL;
-    const char *part = t->name + end;
-    bool stacked = !strncmp(part, "ffn_", 4) && strstr(part, "_exps.");
-    bool router = !strncmp(part, "ffn_gate_inp.", 13) || !strncmp(part, "exp_probs_b.", 12);
-    const wt_mask_layer *l = j->p->mask.layer + layer;
-    return (stacked || router) && t->shape[0] == l->n_exp ? l : NULL;
+    wt_role role = wt_role_of(t->name);
+    if ((role.part != WT_PART_EXPERT && role.part != WT_PART_ROUTER) || role.layer >= j->p->mask.n_layer) return (cut){ 0 };
+    return (cut){ j->p->mask.layer + role.layer, role.expert };
+}
+
+static int32_t new_number(const wt_mask_layer *l, int32_t expert)
+{
+    int32_t n = 0;
+    for (int32_t e = 0; e < expert; e++) n += l->keep[e];
+    return n;
+}
+
+/* "blk.3.ffn_up.7.weight" becomes "blk.3.ffn_up.4.weight". */
+static void rename_expert(const wt_mask_layer *l, const wt_tensor *t, int32_t expert, char name[64])
+{
+    const char *tail = strrchr(t->name, '.'), *number = tail;
+    while (number[-1] != '.') number--;
+    snprintf(name, 64, "%.*s%d%s", (int)(number - t->name), t->name, new_number(l, expert), tail);
 }
 
 static wt_status describe_tensors(job *j)
 {
     for (size_t i = 0; i < j->m->file->n_tensor; i++) {
         const wt_tensor *t = j->m->file->tensor + i;
-        const wt_mask_layer *l = cut_by(j, t);
+        cut c = cut_of(j, t);
         int64_t shape[WT_MAX_DIM];
+        char name[64];
+        if (c.layer && c.expert >= 0 && !c.layer->keep[c.expert]) continue;
         memcpy(shape, t->shape, sizeof shape);
-        if (l) shape[0] = l->n_keep;
-        WT_TRY(wt_gguf_add_tensor(j->out, t->name, t->type, t->n_dim, shape));
-        j->total += l ? (double)t->bytes * l->n_keep / l->n_exp : (double)t->bytes;
+        if (c.layer && c.expert < 0) shape[0] = c.layer->n_keep;
+        if (c.layer && c.expert >= 0) rename_expert(c.layer, t, c.expert, name);
+        WT_TRY(wt_gguf_add_tensor(j->out, c.layer && c.expert >= 0 ? name : t->name, t->type, t->n_dim, shape));
+        j->total += c.layer && c.expert < 0 ? (double)t->bytes * c.layer->n_keep / c.layer->n_exp : (double)t->bytes;
     }
     return WITAN_OK;
 }
@@ -59,15 +76,23 @@ static wt_status copy(job *j, const uint8_t *p, size_t n)
     return WITAN_OK;
 }
 
+static wt_status copy_kept(job *j, const wt_tensor *t, const wt_mask_layer *l)
+{
+    size_t each = t->bytes / (size_t)l->n_exp;
+    for (int32_t e = 0; e < l->n_exp; e++)
+        if (l->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
+    return WITAN_OK;
+}
+
 static wt_status copy_tensors(job *j)
 {
     for (size_t i = 0; i < j->m->file->n_tensor; i++) {
         const wt_tensor *t = j->m->file->tensor + i;
-        const wt_mask_layer *l = cut_by(j, t);
-        if (!l) { WT_TRY(copy(j, t->data, t->bytes)); continue; }
-        size_t each = t->bytes / (size_t)l->n_exp;
-        for (int32_t e = 0; e < l->n_exp; e++)
-            if (l->keep[e]) WT_TRY(copy(j, (const uint8_t *)t->data + (size_t)e * each, each));
+        cut c = cut_of(j, t);
+        if (!c.layer) WT_TRY(copy(j, t->data, t->bytes));
+        else if (c.expert >= 0) WT_TRY(c.layer->keep[c.expert] ? copy(j, t->data, t->bytes) : WITAN_OK);
+        else WT_TRY(copy_kept(j, t, c.layer));
+        wt_map_forget(j->cx, &wt_gguf_home(j->m->file, i)->map, t->data, t->bytes);
     }
     return WITAN_OK;
 }
@@ -106,52 +131,22 @@ static wt_status new_name(job *j)
     return st;
 }
 
-static void put_str(wt_text *t, const char *key, const char *v)
-{
-    wt_text_printf(t, "\"%s\":", key);
-    wt_text_json(t, v, strlen(v));
-    wt_text_puts(t, ",");
-}
-
-/* One entry of witan.history: what was done, with what, on which data, to which parent. */
-static wt_status entry(job *j, char **json)
+/* What was done, with what, on which data. */
+static wt_status history(job *j)
 {
     const wt_plan *p = j->p;
     wt_text t;
-    wt_text_init(&t, j->cx);
-    wt_text_puts(&t, "{\"op\":\"prune experts\",");
-    put_str(&t, "witan", WITAN_VERSION);
-    put_str(&t, "method", p->method);
-    put_str(&t, "options", p->method_opts);
-    put_str(&t, "gate", p->mask.gate == WITAN_GATE_KEEP ? "keep" : "renorm");
-    put_str(&t, "data", p->data_digest);
-    put_str(&t, "domains", p->domains);
-    put_str(&t, "parent", j->m->info.fingerprint);
-    put_str(&t, "parent_name", j->m->info.name);
-    if (j->command) put_str(&t, "command", j->command);
-    wt_text_puts(&t, "\"keep\":");
+    wt_history_begin(&t, j->cx, "prune experts", j->m->info.fingerprint, j->command);
+    wt_history_str(&t, "parent_name", j->m->info.name);
+    wt_history_str(&t, "method", p->method);
+    wt_history_str(&t, "options", p->method_opts);
+    wt_history_str(&t, "gate", p->mask.gate == WITAN_GATE_KEEP ? "keep" : "renorm");
+    wt_history_str(&t, "data", p->data_digest);
+    wt_history_str(&t, "domains", p->domains);
+    wt_text_puts(&t, ",\"keep\":");
     wt_text_num(&t, p->keep);
-    wt_text_printf(&t, ",\"seed\":%lld,\"documents\":%lld,\"tokens\":%lld}", (long long)p->seed, (long long)p->n_doc, (long long)p->n_tok);
-    return wt_text_take(&t, json, NULL);
-}
-
-static wt_status history(job *j)
-{
-    wt_str *old, *all = NULL;
-    size_t n;
-    char *fresh = NULL;
-    wt_status st = wt_gguf_strs(j->cx, j->m->file, "witan.history", false, &old, &n);
-    if (st == WITAN_OK) st = entry(j, &fresh);
-    if (st == WITAN_OK && !(all = wt_alloc(j->cx, n + 1, sizeof *all))) st = WT_ENOMEM;
-    if (st == WITAN_OK) {
-        if (n) memcpy(all, old, n * sizeof *all);
-        all[n] = (wt_str){ fresh, strlen(fresh) };
-        st = wt_gguf_put_strs(j->out, "witan.history", all, n + 1);
-    }
-    wt_free(j->cx, old);
-    wt_free(j->cx, all);
-    wt_free(j->cx, fresh);
-    return st;
+    wt_text_printf(&t, ",\"seed\":%lld,\"documents\":%lld,\"tokens\":%lld", (long long)p->seed, (long long)p->n_doc, (long long)p->n_tok);
+    return wt_history_end(&t, j->out, j->m->file);
 }
 
 static wt_status metadata(job *j)
@@ -159,7 +154,7 @@ static wt_status metadata(job *j)
     for (size_t i = 0; i < j->m->file->n_kv; i++) {
         const wt_kv *kv = j->m->file->kv + i;
         /* Sizes in words would be wrong now; the per-layer counts are written again if they are needed. */
-        if (!strcmp(kv->key, "general.size_label") || !strcmp(kv->key, "witan.expert_count_per_layer")) continue;
+        if (!strcmp(kv->key, "general.size_label") || !strcmp(kv->key, "witan.expert_count_per_layer") || !strncmp(kv->key, "split.", 6)) continue;
         WT_TRY(wt_gguf_put_raw(j->out, kv));
     }
     WT_TRY(expert_counts(j));

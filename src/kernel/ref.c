@@ -37,9 +37,41 @@ static void softmax(float *y, const float *x, size_t n)
     for (size_t i = 0; i < n; i++) y[i] /= sum;
 }
 
+static uint64_t peak_read(const void *p, size_t n)
+{
+    const uint64_t *x = p;
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    for (size_t i = 0; i + 4 <= n / 8; i += 4) { a ^= x[i]; b ^= x[i + 1]; c ^= x[i + 2]; d ^= x[i + 3]; }
+    return a ^ b ^ c ^ d;
+}
+
+static double peak_f32(size_t rounds)
+{
+    volatile float sink;
+    float a[16];
+    for (int j = 0; j < 16; j++) a[j] = 1;
+    for (size_t i = 0; i < rounds; i++)
+        for (int j = 0; j < 16; j++) a[j] = a[j] * 0.999f + 0.001f;
+    sink = a[0] + a[7] + a[15];
+    (void)sink;
+    return (double)rounds * 16 * 2;
+}
+
+static double peak_i8(size_t rounds)
+{
+    volatile int32_t sink;
+    int32_t a[16] = { 0 };
+    for (size_t i = 0; i < rounds; i++)
+        for (int j = 0; j < 16; j++) a[j] += (int8_t)(i + (size_t)j) * (int8_t)(i >> 1);
+    sink = a[0] + a[7] + a[15];
+    (void)sink;
+    return (double)rounds * 16 * 2;
+}
+
 void wt_kernels_ref(wt_kernels *k)
 {
     *k = (wt_kernels){ .tier = WT_TIER_REF, .matmul = matmul, .dot = dot, .axpy = axpy, .add = add, .mul = mul, .scale = scale,
-                       .silu_mul = silu_mul, .softmax = softmax };
+                       .silu_mul = silu_mul, .softmax = softmax,
+                       .peak_read = peak_read, .peak_f32 = peak_f32, .peak_i8 = peak_i8 };
     for (uint32_t t = 0; t < WT_N_TYPE; t++) k->unpack[t] = wt_type_get(t)->unpack;
 }

@@ -24,8 +24,9 @@ static const key keys[] = {
     INT("attention.key_length", d_head, false, 2, 4096),
     INT("context_length", n_ctx_train, true, 1, 1 << 24),
     INT("rope.dimension_count", n_rot, false, 2, 4096),
-    INT("expert_count", n_exp_max, true, 1, 65536),
-    INT("expert_used_count", n_exp_used, true, 1, 4096),
+    INT("expert_count", n_exp_max, false, 0, 65536),
+    INT("expert_used_count", n_exp_used, false, 0, 4096),
+    INT("leading_dense_block_count", n_dense_lead, false, 0, 1024),
     REAL("attention.layer_norm_rms_epsilon", norm_eps, true, 0, 1),
     REAL("rope.freq_base", rope_base, false, 1, 1e12),
 };
@@ -48,34 +49,66 @@ static wt_status read_key(wt_ctx *cx, const wt_gguf *g, const char *arch, const 
     return WITAN_OK;
 }
 
-/* Keys that change the computation in a way witan does not have yet must not be ignored. */
-static wt_status refuse(wt_ctx *cx, const wt_gguf *g, const char *arch)
+/* Keys that change the computation in a way witan does not have must not be ignored. */
+static wt_status refuse(wt_ctx *cx, const wt_gguf *g, const wt_arch *arch, const wt_config *c)
 {
     char name[160];
-    wt_str scaling = { "none", 4 };
-    snprintf(name, sizeof name, "%s.rope.scaling.type", arch);
-    WT_TRY(wt_gguf_str(cx, g, name, false, &scaling));
-    if (scaling.n != 4 || memcmp(scaling.s, "none", 4))
-        return wt_fail(cx, WT_EUNSUPPORTED, "%s: %s is \"%.*s\"; only \"none\" is supported yet", g->path, name, (int)(scaling.n < 40 ? scaling.n : 40), scaling.s);
-    static const char *const absent[] = { "expert_shared_count", "expert_group_count", "leading_dense_block_count", "attention.sliding_window" };
-    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
-        int64_t v = 0;
-        snprintf(name, sizeof name, "%s.%s", arch, absent[i]);
+    const struct { const char *suffix; int64_t most; } limit[] = {
+        { "expert_shared_count", arch->shared ? 1 << 10 : 0 },
+        { "expert_group_count", 1 },                                     /* one group is no grouping */
+        { "interleave_moe_layer_step", 1 }, { "moe_every_n_layers", 1 }, { "nextn_predict_layers", 0 }, { "moe_latent_size", 0 },
+    };
+    int64_t v, width = c->d_head;
+    for (size_t i = 0; i < sizeof limit / sizeof *limit; i++) {
+        snprintf(name, sizeof name, "%s.%s", arch->name, limit[i].suffix);
+        v = 0;
         WT_TRY(wt_gguf_int(cx, g, name, false, 0, INT32_MAX, &v));
-        if (v > (i == 1))   /* one group is no grouping */
-            return wt_fail(cx, WT_EUNSUPPORTED, "%s: %s is %lld; family %s has no such thing in witan", g->path, name, (long long)v, arch);
+        if (v > limit[i].most)
+            return wt_fail(cx, WT_EUNSUPPORTED, "%s: %s is %lld; family %s has no such thing in witan", g->path, name, (long long)v, arch->name);
     }
-    return WITAN_OK;
+    snprintf(name, sizeof name, "%s.attention.sliding_window", arch->name);
+    v = 0;
+    WT_TRY(wt_gguf_int(cx, g, name, false, 0, INT32_MAX, &v));
+    if (v && v < c->n_ctx_train)
+        return wt_fail(cx, WT_EUNSUPPORTED, "%s: %s is %lld; attention over a sliding window is not supported yet", g->path, name, (long long)v);
+    snprintf(name, sizeof name, "%s.attention.value_length", arch->name);
+    WT_TRY(wt_gguf_int(cx, g, name, false, 1, 4096, &width));
+    if (width == c->d_head) return WITAN_OK;
+    return wt_fail(cx, WT_EUNSUPPORTED, "%s: values of %lld beside keys of %d per head are not supported", g->path, (long long)width, c->d_head);
 }
 
-static wt_status consistent(wt_ctx *cx, const wt_gguf *g, const wt_config *c)
+static wt_status consistent(wt_ctx *cx, const wt_gguf *g, const wt_arch *arch, const wt_config *c)
 {
     if (c->n_head % c->n_head_kv)
         return wt_fail(cx, WT_ESHAPE, "%s: %d query heads cannot share %d key/value heads evenly", g->path, c->n_head, c->n_head_kv);
     if (c->d_head < 2 || c->d_head % 2 || c->n_rot % 2 || c->n_rot > c->d_head)
         return wt_fail(cx, WT_ESHAPE, "%s: heads of %d with %d rotated values; expected even numbers, rotated <= head", g->path, c->d_head, c->n_rot);
+    if (arch->experts == WT_ALWAYS && !c->n_exp_max)
+        return wt_fail(cx, WT_EFORMAT, "%s: key %s.expert_count is missing or 0", g->path, arch->name);
+    if (arch->experts == WT_NEVER && c->n_exp_max)
+        return wt_fail(cx, WT_EUNSUPPORTED, "%s: %s.expert_count is %d, but family %s has no experts", g->path, arch->name, c->n_exp_max, arch->name);
+    if (c->n_exp_max && !c->n_exp_used)
+        return wt_fail(cx, WT_EFORMAT, "%s: key %s.expert_used_count is missing or 0", g->path, arch->name);
     if (c->n_exp_used > c->n_exp_max)
         return wt_fail(cx, WT_ESHAPE, "%s: %d experts used per token, but only %d exist", g->path, c->n_exp_used, c->n_exp_max);
+    return WITAN_OK;
+}
+
+/* How routing weights come about: the family's way, unless the file says otherwise. */
+static wt_status routing(wt_ctx *cx, const wt_gguf *g, const wt_arch *arch, wt_config *c)
+{
+    char name[160];
+    int64_t act = arch->activation ? arch->activation : WT_ACT_SOFTMAX;
+    double scale = 1;
+    c->renorm = arch->renorm;
+    snprintf(name, sizeof name, "%s.expert_gating_func", arch->name);
+    WT_TRY(wt_gguf_int(cx, g, name, false, WT_ACT_SOFTMAX, WT_ACT_SQRT_SOFTPLUS, &act));
+    snprintf(name, sizeof name, "%s.expert_weights_norm", arch->name);
+    WT_TRY(wt_gguf_bool(cx, g, name, false, &c->renorm));
+    snprintf(name, sizeof name, "%s.expert_weights_scale", arch->name);
+    WT_TRY(wt_gguf_num(cx, g, name, false, 0, 1e6, &scale));
+    c->activation = (wt_activation)act;
+    c->route_scale = scale > 0 ? (float)scale : 1;
     return WITAN_OK;
 }
 
@@ -86,8 +119,10 @@ wt_status wt_config_read(wt_ctx *cx, const wt_gguf *g, const wt_arch *arch, wt_c
     if (!c->n_head_kv) c->n_head_kv = c->n_head;
     if (!c->d_head) c->d_head = c->d_model / c->n_head;
     if (!c->n_rot) c->n_rot = c->d_head;
-    WT_TRY(refuse(cx, g, arch->name));
-    return consistent(cx, g, c);
+    WT_TRY(consistent(cx, g, arch, c));
+    WT_TRY(refuse(cx, g, arch, c));
+    WT_TRY(routing(cx, g, arch, c));
+    return wt_config_rope(cx, g, arch, c);
 }
 
 wt_status wt_config_arch(wt_ctx *cx, const wt_gguf *g, const wt_arch **arch)

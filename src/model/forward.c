@@ -1,5 +1,5 @@
-/* The forward pass of a decoder with mixture-of-experts layers, driven by the family's description:
- *   x += attention(norm(x));  x += experts(norm(x));  logits = head(norm(x)). */
+/* The forward pass of a decoder, dense or with mixture-of-experts layers, driven by the family's description:
+ *   x += attention(norm(x));  x += experts(norm(x)) + shared(norm(x)), or feed-forward(norm(x));  logits = head(norm(x)). */
 #include "model/forward.h"
 
 #include "op/ops.h"
@@ -15,9 +15,12 @@ typedef struct pass {
     wt_tensor *x;          /* residual stream [n_tok, d_model] */
 } pass;
 
-static wt_status qk_norm(const pass *p, const wt_tensor *w, wt_tensor **t)
+/* x W^T, plus the bias and under the norm where the family has them. */
+static wt_status project(const pass *p, wt_tensor *x, const wt_tensor *w, const wt_tensor *bias, const wt_tensor *norm, wt_tensor **y)
 {
-    return w ? wt_op_norm(p->r, *t, w, p->m->cfg.norm_eps, t) : WITAN_OK;
+    WT_TRY(wt_op_linear(p->r, x, w, y));
+    if (bias) WT_TRY(wt_op_bias(p->r, *y, bias, y));
+    return norm ? wt_op_norm(p->r, *y, norm, p->m->cfg.norm_eps, y) : WITAN_OK;
 }
 
 static void remember(const pass *p, const wt_tensor *k, const wt_tensor *v)
@@ -37,32 +40,51 @@ static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x,
     bool halves = p->m->arch->rope == WT_ROPE_HALVES;
     wt_tensor *h, *q, *k, *v, *o;
     WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, &h));
-    WT_TRY(wt_op_linear(p->r, h, l->wq, &q));
-    WT_TRY(wt_op_linear(p->r, h, l->wk, &k));
-    WT_TRY(wt_op_linear(p->r, h, l->wv, &v));
-    WT_TRY(qk_norm(p, l->q_norm, &q));
-    WT_TRY(qk_norm(p, l->k_norm, &k));
+    WT_TRY(project(p, h, l->wq, l->bq, l->q_norm, &q));
+    WT_TRY(project(p, h, l->wk, l->bk, l->k_norm, &k));
+    WT_TRY(project(p, h, l->wv, l->bv, NULL, &v));
     WT_TRY(wt_op_rope(p->r, q, p->angle, c->d_head, halves, &q));
     WT_TRY(wt_op_rope(p->r, k, p->angle, c->d_head, halves, &k));
     remember(p, k, v);
     wt_kv_view view = wt_kv_view_of(p->kv);
     WT_TRY(wt_op_attention(p->r, q, &view, p->b->seq, p->b->pos, c->n_head, c->n_head_kv, c->d_head, &o));
-    WT_TRY(wt_op_linear(p->r, o, l->wo, &h));
+    WT_TRY(project(p, o, l->wo, l->bo, NULL, &h));
     return wt_op_add(p->r, x, h, y);
 }
 
-static wt_status experts(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
+static wt_status ffn(const pass *p, const wt_ffn *f, wt_tensor *h, wt_tensor **y)
 {
-    wt_tensor *h, *routed;
+    wt_tensor *gate, *up;
+    WT_TRY(wt_op_linear(p->r, h, f->gate, &gate));
+    WT_TRY(wt_op_linear(p->r, h, f->up, &up));
+    WT_TRY(wt_op_silu_mul(p->r, gate, up, &gate));
+    return wt_op_linear(p->r, gate, f->down, y);
+}
+
+/* What the experts of a layer add: the routed ones, and the shared one if there is one. h: the normed input; x: the residual stream. */
+static wt_status experts(const pass *p, const wt_layer *l, wt_tensor *h, const wt_tensor *x, wt_tensor **y)
+{
+    wt_tensor *routed, *shared;
     wt_route *rt;
     const float *pair_y;
-    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, &h));
     WT_TRY(wt_route_run(p->r, &l->route, h, l->router, NULL, p->mask, &rt));
     wt_expert_source src = wt_expert_store_source(p->m->experts);
     WT_TRY(wt_op_experts(p->r, &src, rt, h, &routed, &pair_y));
     WT_TRY(wt_tap_send(p->r, (wt_tap_event){ .tap = WT_TAP_BLOCK, .n_tok = p->b->n_tok, .n_exp = l->n_exp, .d_model = p->m->cfg.d_model,
                                              .route = rt, .x = h->f32, .pair_y = pair_y, .resid = x->f32, .routed = routed->f32 }));
-    return wt_op_add(p->r, x, routed, y);
+    *y = routed;
+    if (!l->shared.gate) return WITAN_OK;
+    WT_TRY(ffn(p, &l->shared, h, &shared));
+    if (l->shared_gate) WT_TRY(wt_op_gate_rows(p->r, h, l->shared_gate, shared, &shared));
+    return wt_op_add(p->r, routed, shared, y);
+}
+
+static wt_status block(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
+{
+    wt_tensor *h, *f;
+    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, &h));
+    WT_TRY(l->n_exp ? experts(p, l, h, x, &f) : ffn(p, &l->dense, h, &f));
+    return wt_op_add(p->r, x, f, y);
 }
 
 static wt_status layers(pass *p)
@@ -72,8 +94,9 @@ static wt_status layers(pass *p)
         wt_mark mark = wt_mark_set(p->r->a);
         wt_tensor *y;
         p->r->layer = i;
+        WT_TRY(wt_go_on(p->r->cx));
         WT_TRY(attention(p, l, p->x, &y));
-        WT_TRY(experts(p, l, y, &y));
+        WT_TRY(block(p, l, y, &y));
         memcpy(p->x->f32, y->f32, y->n * sizeof *y->f32);
         wt_rewind(p->r->a, mark);
     }
@@ -103,7 +126,7 @@ wt_status wt_forward(wt_run *r, const wt_model *m, const wt_mask *mask, const wt
     r->token_seq = b->seq;
     r->token_pos = b->pos;
     wt_status st = wt_op_embed(r, m->embed, b->id, b->n_tok, &p.x);
-    if (st == WITAN_OK) st = wt_op_rope_table(r, b->pos, b->n_tok, m->cfg.n_rot, m->cfg.rope_base, &p.angle);
+    if (st == WITAN_OK) st = wt_op_rope_table(r, b->pos, b->n_tok, m->cfg.rope_freq, m->cfg.n_rot, m->cfg.rope_size, &p.angle);
     if (st == WITAN_OK) st = layers(&p);
     if (st == WITAN_OK) st = head(&p, logits);
     wt_rewind(r->a, mark);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 128, MOST_SEQ = 4096 };
+enum { CHUNK = 512, MOST_SEQ = 4096 };
 
 struct witan_session {
     wt_ctx *cx;
@@ -136,6 +136,7 @@ wt_status witan_feed(witan_session *s, int32_t seq, const int32_t *ids, size_t n
         size_t m = n - at < CHUNK ? n - at : CHUNK;
         for (size_t i = 0; i < m; i++) piece[i] = (witan_token){ ids[at + i], seq, at + i + 1 == n };
         wt_status st = witan_feed_batch(s, piece, m);
+        if (st == WITAN_OK && n > CHUNK) st = wt_progress(s->cx, "prompt", (double)(at + m), (double)n, "tokens");
         if (st != WITAN_OK) { s->len[seq] = before; return st; }
     }
     return WITAN_OK;

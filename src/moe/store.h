@@ -9,13 +9,18 @@
 typedef struct wt_expert_store wt_expert_store;
 typedef enum wt_store_policy { WT_STORE_MAPPED, WT_STORE_RESIDENT } wt_store_policy;
 
-/* Stacked tensors of one layer: gate and up [n_exp, d_ff, d_model], down [n_exp, d_model, d_ff]; n_exp 0: dense layer. */
-typedef struct wt_expert_tensors { int32_t n_exp; const wt_tensor *gate, *up, *down; } wt_expert_tensors;
+/* One layer's routed experts as views into the file, however the file groups them; n_exp 0: dense layer. */
+typedef struct wt_expert_layer { int32_t n_exp; wt_expert *expert; /* [n_exp] */ } wt_expert_layer;
 
-/* Shapes are checked against d_model and each other: WT_ESHAPE. The tensors must outlive a mapped store. */
-wt_status wt_expert_store_open(wt_ctx *cx, wt_store_policy policy, int32_t n_layer, int32_t d_model, const wt_expert_tensors *layer,
+/* A matrix out of a stack: rows [row, row + n_row) of entry e of t [n, rows, cols]. */
+wt_tensor wt_stack_view(const wt_tensor *t, int64_t e, int64_t row, int64_t n_row);
+
+/* Shapes are checked: gate and up [d_ff, d_model], down [d_model, d_ff]; WT_ESHAPE. The layers are copied, the weights only by the
+ * resident policy; for a mapped store they must outlive it. */
+wt_status wt_expert_store_open(wt_ctx *cx, wt_store_policy policy, int32_t n_layer, int32_t d_model, const wt_expert_layer *layer,
                                wt_expert_store **out);
 void wt_expert_store_free(wt_expert_store *st);
 wt_expert_source wt_expert_store_source(wt_expert_store *st);   /* what the expert op acquires from */
+const wt_expert_layer *wt_expert_store_layer(const wt_expert_store *st, int32_t layer);
 
 #endif

@@ -9,15 +9,22 @@
 wt_status wt_op_embed(wt_run *r, const wt_tensor *table, const int32_t *ids, int32_t n_tok, wt_tensor **y);
 /* y = x / sqrt(mean(x^2) + eps) * w, over pieces of w's length: the whole row, or each head when w is [d_head]. */
 wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float eps, wt_tensor **y);
-/* y = x W^T, W [n_out, n_in] of any readable block type. */
-wt_status wt_op_linear(wt_run *r, const wt_tensor *x, const wt_tensor *w, wt_tensor **y);
-/* Cosines and sines of a batch, [n_tok, n_rot / 2, 2]: angle pos[t] / base^(2i / n_rot). Shared by all layers and heads. */
-wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, int32_t n_rot, float base, wt_tensor **table);
+/* y = x W^T, W [n_out, n_in] of any readable block type. Where the tier has a product for the type, x is rounded to bytes, once for all its
+ * products (x->q8). */
+wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **y);
+/* Cosines and sines of a batch, [n_tok, n_rot / 2, 2]: angle pos[t] * freq[i] times size. freq [n_rot / 2]. Shared by all layers and heads. */
+wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, const double *freq, int32_t n_rot, float size, wt_tensor **table);
 /* y = x with the first n_rot values of every head of d_head turned by the table. halves: value i turns with i + n_rot/2;
  * else 2i with 2i+1. */
 wt_status wt_op_rope(wt_run *r, const wt_tensor *x, const wt_tensor *table, int32_t d_head, bool halves, wt_tensor **y);
 /* y = a + b */
 wt_status wt_op_add(wt_run *r, const wt_tensor *a, const wt_tensor *b, wt_tensor **y);
+/* y[t] = x[t] + b, b [width] F32 */
+wt_status wt_op_bias(wt_run *r, const wt_tensor *x, const wt_tensor *b, wt_tensor **y);
+/* y = gate / (1 + exp(-gate)) * up */
+wt_status wt_op_silu_mul(wt_run *r, const wt_tensor *gate, const wt_tensor *up, wt_tensor **y);
+/* y[t] = sigmoid(w . x[t]) v[t]; x [n_tok, d], w [d] F32, v, y [n_tok, width] */
+wt_status wt_op_gate_rows(wt_run *r, const wt_tensor *x, const wt_tensor *w, const wt_tensor *v, wt_tensor **y);
 /* y = softmax of each row. */
 wt_status wt_op_softmax(wt_run *r, const wt_tensor *x, wt_tensor **y);
 

@@ -4,16 +4,16 @@
 #include <math.h>
 #include <string.h>
 
-wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, int32_t n_rot, float base, wt_tensor **table)
+wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, const double *freq, int32_t n_rot, float size, wt_tensor **table)
 {
     int32_t half = n_rot / 2;
     WT_TRY(wt_tensor_new(r->a, 3, (int64_t[]){ n_tok, half, 2 }, table));
     float *out = (*table)->f32;
     for (int32_t t = 0; t < n_tok; t++)
         for (int32_t i = 0; i < half; i++, out += 2) {
-            double angle = pos[t] * pow(base, -2.0 * i / n_rot);
-            out[0] = (float)cos(angle);
-            out[1] = (float)sin(angle);
+            double angle = pos[t] * freq[i];
+            out[0] = size * (float)cos(angle);
+            out[1] = size * (float)sin(angle);
         }
     return WITAN_OK;
 }

@@ -268,7 +268,7 @@ static wt_status parse(wt_gguf *g)
     return place(g);
 }
 
-wt_status wt_gguf_open(wt_ctx *cx, const char *path, wt_gguf **out)
+wt_status wt_gguf_open_one(wt_ctx *cx, const char *path, wt_gguf **out)
 {
     wt_gguf *g = wt_alloc(cx, 1, sizeof *g);
     if (!g) return WT_ENOMEM;
@@ -283,10 +283,22 @@ wt_status wt_gguf_open(wt_ctx *cx, const char *path, wt_gguf **out)
     return WITAN_OK;
 }
 
+wt_status wt_gguf_open(wt_ctx *cx, const char *path, wt_gguf **out)
+{
+    wt_gguf *g;
+    WT_TRY(wt_gguf_open_one(cx, path, &g));
+    wt_status st = wt_gguf_join(g);
+    if (st != WITAN_OK) { wt_gguf_free(g); return st; }
+    *out = g;
+    return WITAN_OK;
+}
+
 void wt_gguf_free(wt_gguf *g)
 {
     if (!g) return;
+    for (size_t i = 0; i < g->n_part; i++) wt_gguf_free(g->part[i]);
     wt_map_close(g->cx, &g->map);
+    wt_free(g->cx, g->part);
     wt_free(g->cx, g->path);
     wt_free(g->cx, g->kv);
     wt_free(g->cx, g->tensor);

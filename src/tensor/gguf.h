@@ -1,4 +1,4 @@
-/* GGUF version 2 and 3, reading. The file is mapped; every count, length, offset and shape is checked before use
+/* GGUF version 2 and 3, reading and writing, in one file or several. The file is mapped; every count, length, offset and shape is checked before use
  * and nothing is allocated that the remaining bytes cannot justify. Strings point into the mapping (not NUL-terminated). */
 #ifndef WT_TENSOR_GGUF_H
 #define WT_TENSOR_GGUF_H
@@ -26,7 +26,7 @@ typedef struct wt_kv {
 
 typedef struct wt_gguf {
     wt_ctx *cx;
-    char *path;
+    char *path;                              /* of the first file */
     wt_map map;
     uint32_t version, alignment;
     wt_kv *kv; size_t n_kv;
@@ -35,14 +35,26 @@ typedef struct wt_gguf {
     uint64_t data_at;                        /* start of the data part */
     wt_arena names;                          /* storage of keys and names */
     uint32_t *key_hash, *name_hash; size_t n_key_hash, n_name_hash;   /* open addressing, index + 1 */
+    struct wt_gguf **part; size_t n_part;    /* the second file, the third ...; their tensors are in tensor[] too */
+    size_t first;                            /* of a part: index of its first tensor in the whole */
 } wt_gguf;
 
 /* Look-up tables over keys and names; duplicates are WT_EFORMAT. Part of opening. */
 wt_status wt_gguf_index_keys(wt_gguf *g);
 wt_status wt_gguf_index_tensors(wt_gguf *g);
 
+/* Opens the other files of a split model (gguf_split.c). Part of opening. */
+wt_status wt_gguf_join(wt_gguf *g);
+wt_status wt_gguf_open_one(wt_ctx *cx, const char *path, wt_gguf **out);   /* without the others */
+/* STEM-00002-of-00007.gguf for no 1 of 7; handed over (wt_free), NULL on failure. */
+char *wt_gguf_part_name(wt_ctx *cx, const char *stem, size_t n_stem, int64_t no, int64_t count);
+
+/* A file, or the first of several (split.count). */
 wt_status wt_gguf_open(wt_ctx *cx, const char *path, wt_gguf **out);
+const wt_gguf *wt_gguf_home(const wt_gguf *g, size_t tensor);   /* the file that holds a tensor */
 void wt_gguf_free(wt_gguf *g);
+/* SHA-256 (hex) over the headers and the first and last 2 KiB of every tensor: cheap for any size, and other for other weights. */
+void wt_gguf_fingerprint(const wt_gguf *g, char hex[65]);
 const wt_kv *wt_gguf_kv(const wt_gguf *g, const char *key);             /* NULL: absent */
 const wt_tensor *wt_gguf_tensor(const wt_gguf *g, const char *name);    /* NULL: absent */
 
@@ -63,6 +75,7 @@ typedef struct wt_gguf_out wt_gguf_out;
 wt_status wt_gguf_out_open(wt_ctx *cx, const char *path, wt_gguf_out **out);
 wt_status wt_gguf_put_raw(wt_gguf_out *o, const wt_kv *kv);              /* copies a value of another file; replaces an equal key */
 wt_status wt_gguf_put_str(wt_gguf_out *o, const char *key, const char *v);
+wt_status wt_gguf_put_u16(wt_gguf_out *o, const char *key, uint16_t v);
 wt_status wt_gguf_put_u32(wt_gguf_out *o, const char *key, uint32_t v);
 wt_status wt_gguf_put_u64(wt_gguf_out *o, const char *key, uint64_t v);
 wt_status wt_gguf_put_i64(wt_gguf_out *o, const char *key, int64_t v);
@@ -74,8 +87,13 @@ wt_status wt_gguf_put_i32s(wt_gguf_out *o, const char *key, const int32_t *v, si
 wt_status wt_gguf_put_u32s(wt_gguf_out *o, const char *key, const uint32_t *v, size_t n);
 wt_status wt_gguf_put_f32s(wt_gguf_out *o, const char *key, const float *v, size_t n);
 wt_status wt_gguf_add_tensor(wt_gguf_out *o, const char *name, wt_type type, int32_t n_dim, const int64_t *shape /* slowest first */);
+/* Several files of at most so many bytes of tensor data each (a larger tensor has its own), named as wt_gguf_part_name with path
+ * without its ".gguf"; where one is enough the name stays as it is. The first gets its name last. */
+void wt_gguf_out_split(wt_gguf_out *o, uint64_t most);
 /* After the last description: data of the tensors in order, in pieces of any size. A tensor begun must be filled exactly. */
 wt_status wt_gguf_write(wt_gguf_out *o, const void *p, size_t n);
+/* How many files there will be, and (handed over) the name of the first. After the last description. */
+wt_status wt_gguf_out_parts(wt_gguf_out *o, size_t *n, char **first);
 wt_status wt_gguf_out_commit(wt_gguf_out **o);   /* checks that everything was written; then as wt_out_commit */
 void wt_gguf_out_abort(wt_gguf_out **o);
 

@@ -1,6 +1,7 @@
 /* GGUF metadata: look-up by name and typed access. */
 #include "tensor/gguf.h"
 
+#include "base/hash.h"
 #include <string.h>
 
 /* ---- index ---------------------------------------------------------------------------------------------------------- */
@@ -208,4 +209,19 @@ wt_status wt_gguf_nums(wt_ctx *cx, const wt_gguf *g, const char *key, bool requi
     for (size_t i = 0; i < kv->count; i++) (*v)[i] = (float)num_item(kv, i);
     *n = (size_t)kv->count;
     return WITAN_OK;
+}
+
+void wt_gguf_fingerprint(const wt_gguf *g, char hex[65])
+{
+    wt_sha h;
+    wt_sha_init(&h);
+    wt_sha_add(&h, g->map.data, g->data_at);
+    for (size_t i = 0; i < g->n_part; i++) wt_sha_add(&h, g->part[i]->map.data, g->part[i]->data_at);
+    for (size_t i = 0; i < g->n_tensor; i++) {
+        const wt_tensor *t = g->tensor + i;
+        size_t n = t->bytes < 2048 ? t->bytes : 2048;
+        wt_sha_add(&h, t->data, n);
+        wt_sha_add(&h, (const uint8_t *)t->data + t->bytes - n, n);
+    }
+    wt_sha_end(&h, hex);
 }

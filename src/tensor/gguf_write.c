@@ -1,15 +1,18 @@
 /* Writing GGUF version 3, streaming. Key-value pairs are kept as bytes until the first tensor data comes; then the header, whose
- * offsets are all known, is written once, and data follows in the order of description. */
+ * offsets are all known, is written once, and data follows in the order of description. A model in several files is written one file
+ * after the other; names are given at the end, the first file's last. */
 #include "tensor/gguf.h"
 
 #include <string.h>
 
 typedef struct pair { char *key; uint32_t type; uint8_t *raw; size_t n; } pair;
-typedef struct desc { char name[64]; uint32_t type; int32_t n_dim; int64_t shape[WT_MAX_DIM]; size_t bytes; } desc;
+typedef struct desc { char name[64]; uint32_t type; int32_t n_dim; int64_t shape[WT_MAX_DIM]; size_t bytes, part; } desc;
 
 struct wt_gguf_out {
     wt_ctx *cx;
-    wt_out *out;
+    wt_out *out;                 /* the file being written */
+    wt_out **sealed; size_t n_sealed, n_part;   /* files that are complete but for their names */
+    uint64_t most;               /* bytes of tensors in one file, 0: all */
     pair *kv; size_t n_kv, cap_kv;
     desc *tensor; size_t n_tensor, cap_tensor;
     size_t at, done;             /* tensor being filled, its bytes so far */
@@ -68,6 +71,7 @@ wt_status wt_gguf_put_raw(wt_gguf_out *o, const wt_kv *kv)
 }
 
 /* This machine is little-endian, as GGUF is. */
+wt_status wt_gguf_put_u16(wt_gguf_out *o, const char *key, uint16_t v) { return put(o, key, WT_KV_U16, &v, 2); }
 wt_status wt_gguf_put_u32(wt_gguf_out *o, const char *key, uint32_t v) { return put(o, key, WT_KV_U32, &v, 4); }
 wt_status wt_gguf_put_u64(wt_gguf_out *o, const char *key, uint64_t v) { return put(o, key, WT_KV_U64, &v, 8); }
 wt_status wt_gguf_put_i64(wt_gguf_out *o, const char *key, int64_t v) { return put(o, key, WT_KV_I64, &v, 8); }
@@ -153,21 +157,43 @@ static wt_status pad(wt_gguf_out *o) { return wt_out_zero(o->out, (size_t)(-wt_o
 
 static size_t padded(const wt_gguf_out *o, size_t n) { return (n + o->alignment - 1) / o->alignment * o->alignment; }
 
-static wt_status header(wt_gguf_out *o)
+static size_t part_first(const wt_gguf_out *o, size_t part)
+{
+    size_t i = 0;
+    while (i < o->n_tensor && o->tensor[i].part < part) i++;
+    return i;
+}
+
+static wt_status w_pair(wt_out *f, const pair *kv)
+{
+    WT_TRY(w_name(f, kv->key));
+    WT_TRY(w_u32(f, kv->type));
+    return wt_out_write(f, kv->raw, kv->n);
+}
+
+/* The first file has all keys, the others what tells them apart and how they are aligned. */
+static bool belongs(const pair *kv, size_t part)
+{
+    return !part || !strcmp(kv->key, "general.alignment") || !strncmp(kv->key, "split.", 6);
+}
+
+static wt_status header(wt_gguf_out *o, size_t part)
 {
     wt_out *f = o->out;
-    uint64_t offset = 0;
+    uint64_t offset = 0, n_kv = 0;
+    size_t from = part_first(o, part), to = part_first(o, part + 1);
+    if (o->n_part > 1) {
+        o->begun = false;                         /* the one key that differs from file to file */
+        WT_TRY(wt_gguf_put_u16(o, "split.no", (uint16_t)part));
+    }
     o->begun = true;
+    for (size_t i = 0; i < o->n_kv; i++) n_kv += belongs(o->kv + i, part);
     WT_TRY(wt_out_write(f, "GGUF", 4));
     WT_TRY(w_u32(f, 3));
-    WT_TRY(w_u64(f, o->n_tensor));
-    WT_TRY(w_u64(f, o->n_kv));
-    for (size_t i = 0; i < o->n_kv; i++) {
-        WT_TRY(w_name(f, o->kv[i].key));
-        WT_TRY(w_u32(f, o->kv[i].type));
-        WT_TRY(wt_out_write(f, o->kv[i].raw, o->kv[i].n));
-    }
-    for (size_t i = 0; i < o->n_tensor; i++) {
+    WT_TRY(w_u64(f, to - from));
+    WT_TRY(w_u64(f, n_kv));
+    for (size_t i = 0; i < o->n_kv; i++) if (belongs(o->kv + i, part)) WT_TRY(w_pair(f, o->kv + i));
+    for (size_t i = from; i < to; i++) {
         const desc *d = o->tensor + i;
         WT_TRY(w_name(f, d->name));
         WT_TRY(w_u32(f, (uint32_t)d->n_dim));
@@ -179,17 +205,88 @@ static wt_status header(wt_gguf_out *o)
     return pad(o);
 }
 
+/* ---- several files --------------------------------------------------------------------------------------------------- */
+
+void wt_gguf_out_split(wt_gguf_out *o, uint64_t most) { o->most = most; }
+
+static void lay_out(wt_gguf_out *o)
+{
+    uint64_t bytes = 0;
+    size_t part = 0;
+    for (size_t i = 0; i < o->n_tensor; i++) {
+        if (o->most && bytes && bytes + o->tensor[i].bytes > o->most) { part++; bytes = 0; }
+        o->tensor[i].part = part;
+        bytes += o->tensor[i].bytes;
+    }
+    o->n_part = part + 1;
+}
+
+static char *part_path(const wt_gguf_out *o, size_t part)
+{
+    size_t n = strlen(o->path);
+    if (n > 5 && !strcmp(o->path + n - 5, ".gguf")) n -= 5;
+    return o->n_part > 1 ? wt_gguf_part_name(o->cx, o->path, n, (int64_t)part, (int64_t)o->n_part) : wt_strdup(o->cx, o->path);
+}
+
+wt_status wt_gguf_out_parts(wt_gguf_out *o, size_t *n, char **first)
+{
+    lay_out(o);
+    *n = o->n_part;
+    *first = part_path(o, 0);
+    return *first ? WITAN_OK : WT_ENOMEM;
+}
+
+static wt_status seal(wt_gguf_out *o)
+{
+    WT_TRY(wt_out_seal(o->out));
+    o->sealed[o->n_sealed++] = o->out;
+    o->out = NULL;
+    return WITAN_OK;
+}
+
+static wt_status open_part(wt_gguf_out *o, size_t part)
+{
+    if (o->n_part > 1) {
+        wt_out_abort(&o->out);                    /* the one that showed that the folder can be written, if it is the first */
+        char *path = part_path(o, part);
+        if (!path) return WT_ENOMEM;
+        wt_status st = wt_out_open(o->cx, path, &o->out);
+        wt_free(o->cx, path);
+        WT_TRY(st);
+    }
+    return header(o, part);
+}
+
+static wt_status begin(wt_gguf_out *o)
+{
+    lay_out(o);
+    if (o->n_part > 1000) return wt_fail(o->cx, WT_ELIMIT, "%s: would need %zu files, at most 1000 are possible: allow larger ones", o->path, o->n_part);
+    o->sealed = wt_alloc(o->cx, o->n_part, sizeof *o->sealed);
+    if (!o->sealed) return WT_ENOMEM;
+    if (o->n_part > 1) {
+        int32_t n = (int32_t)o->n_tensor;
+        WT_TRY(wt_gguf_put_u16(o, "split.count", (uint16_t)o->n_part));
+        WT_TRY(put(o, "split.tensors.count", WT_KV_I32, &n, 4));
+    }
+    return open_part(o, 0);
+}
+
 wt_status wt_gguf_write(wt_gguf_out *o, const void *p, size_t n)
 {
-    if (!o->begun) WT_TRY(header(o));
+    if (!o->begun) WT_TRY(begin(o));
     while (n) {
         wt_assert(o->at < o->n_tensor);
-        size_t left = o->tensor[o->at].bytes - o->done, k = n < left ? n : left;
+        const desc *d = o->tensor + o->at;
+        if (d->part > o->n_sealed) {
+            WT_TRY(seal(o));
+            WT_TRY(open_part(o, d->part));
+        }
+        size_t left = d->bytes - o->done, k = n < left ? n : left;
         WT_TRY(wt_out_write(o->out, p, k));
         p = (const uint8_t *)p + k;
         n -= k;
         o->done += k;
-        if (o->done < o->tensor[o->at].bytes) continue;
+        if (o->done < d->bytes) continue;
         WT_TRY(pad(o));
         o->at++;
         o->done = 0;
@@ -203,18 +300,33 @@ static void drop(wt_gguf_out *o)
         wt_free(o->cx, o->kv[i].key);
         wt_free(o->cx, o->kv[i].raw);
     }
+    wt_free(o->cx, o->sealed);
     wt_free(o->cx, o->kv);
     wt_free(o->cx, o->tensor);
     wt_free(o->cx, o->path);
     wt_free(o->cx, o);
 }
 
+/* Names from the last file to the first: who finds the first finds all. */
+static wt_status name_all(wt_gguf_out *o)
+{
+    wt_status st = seal(o);
+    size_t k = o->n_sealed;
+    while (st == WITAN_OK && k) st = wt_out_commit(&o->sealed[--k]);
+    for (k++; st != WITAN_OK && k < o->n_sealed; k++) {           /* one has no name: the others are of no use */
+        char *path = part_path(o, k);
+        if (path) o->cx->io.unlink(o->cx->io.user, path);
+        wt_free(o->cx, path);
+    }
+    return st;
+}
+
 wt_status wt_gguf_out_commit(wt_gguf_out **out)
 {
     wt_gguf_out *o = *out;
-    wt_status st = o->begun ? WITAN_OK : header(o);
+    wt_status st = o->begun ? WITAN_OK : begin(o);
     if (st == WITAN_OK) wt_assert(o->at == o->n_tensor);
-    if (st == WITAN_OK) st = wt_out_commit(&o->out);
+    if (st == WITAN_OK) st = name_all(o);
     wt_gguf_out_abort(out);
     return st;
 }
@@ -222,6 +334,7 @@ wt_status wt_gguf_out_commit(wt_gguf_out **out)
 void wt_gguf_out_abort(wt_gguf_out **out)
 {
     if (!*out) return;
+    for (size_t i = 0; i < (*out)->n_sealed; i++) wt_out_abort(&(*out)->sealed[i]);
     wt_out_abort(&(*out)->out);
     drop(*out);
     *out = NULL;

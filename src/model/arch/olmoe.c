@@ -4,5 +4,5 @@
 const wt_arch wt_arch_olmoe = {
     .name = "olmoe", .title = "OLMoE",
     .qk_norm = WT_QK_FULL, .rope = WT_ROPE_HALVES, .rope_base = 10000,
-    .activation = WT_ACT_SOFTMAX, .renorm = false,
+    .experts = WT_ALWAYS, .activation = WT_ACT_SOFTMAX, .renorm = false,
 };

@@ -4,5 +4,5 @@
 const wt_arch wt_arch_qwen3moe = {
     .name = "qwen3moe", .title = "Qwen3-MoE",
     .qk_norm = WT_QK_HEAD, .rope = WT_ROPE_HALVES, .rope_base = 1000000,
-    .activation = WT_ACT_SOFTMAX, .renorm = true,
+    .experts = WT_ALWAYS, .activation = WT_ACT_SOFTMAX, .renorm = true,
 };

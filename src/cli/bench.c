@@ -1,0 +1,114 @@
+/* witan bench: speed of prefill and decode, and how far it is from what the machine allows. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct opts { const char *prompt, *generate, *batch; int32_t depth, repeat; bool resident, json; } opts;
+
+static const witan_param param[] = {
+    { .name = "prompt", .type = WITAN_P_STR, .offset = offsetof(opts, prompt), .def_text = "512", .metavar = "N,N", .alias = "p",
+      .help = "prompt lengths to measure; 0: none" },
+    { .name = "generate", .type = WITAN_P_STR, .offset = offsetof(opts, generate), .def_text = "64", .metavar = "N,N", .alias = "n",
+      .help = "tokens to generate one after the other; 0: none" },
+    { .name = "batch", .type = WITAN_P_STR, .offset = offsetof(opts, batch), .def_text = "1", .metavar = "N,N", .alias = "b",
+      .help = "sequences side by side" },
+    { .name = "depth", .type = WITAN_P_I32, .offset = offsetof(opts, depth), .max = 1 << 22, .alias = "d", .help = "tokens that stand before already" },
+    { .name = "repeat", .type = WITAN_P_I32, .offset = offsetof(opts, repeat), .def = 5, .min = 1, .max = 1000, .alias = "r",
+      .help = "measure so many times, after one round to warm up" },
+    WITAN_FLAG(opts, resident, "copy expert weights into memory instead of using the mapped file"),
+    WITAN_FLAG(opts, json, "print one JSON object a line"),
+    { 0 }
+};
+
+enum { MOST = 16 };
+
+/* "1,8,32" */
+static int numbers(const char *option, const char *text, int32_t lo, int32_t out[MOST], int *n)
+{
+    const char *at = text;
+    for (*n = 0; *n < MOST; at++) {
+        char *end;
+        long v = strtol(at, &end, 10);
+        if (end == at || v < lo || v > 1 << 22 || (*end && *end != ',')) break;
+        out[(*n)++] = (int32_t)v;
+        at = end;
+        if (!*at) return -1;
+    }
+    return cli_usage("bench: --%s \"%s\": expected up to %d numbers from %d, separated by commas", option, text, MOST, lo);
+}
+
+static int print_json(cli *c, const witan_bench_result *r)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "test", json_string(r->test));
+    json_object_set_new(o, "batch", json_integer(r->batch));
+    json_object_set_new(o, "threads", json_integer(r->threads));
+    json_object_set_new(o, "median", json_real(r->median));
+    json_object_set_new(o, "min", json_real(r->min));
+    json_object_set_new(o, "max", json_real(r->max));
+    json_object_set_new(o, "limit", json_real(r->limit));
+    json_object_set_new(o, "limit_by", json_string(r->memory ? "memory" : "arithmetic"));
+    json_object_set_new(o, "share", json_real(r->share));
+    return cli_print_line(c, o);
+}
+
+static void print_row(const witan_bench_result *r)
+{
+    printf("%-12s %5d %12.2f  %9.2f - %-9.2f %12.1f %-10s %6.1f %%\n", r->test, r->batch, r->median, r->min, r->max, r->limit,
+           r->memory ? "memory" : "arithmetic", 100 * r->share);
+}
+
+static void print_head(const witan_machine *k, const witan_model_info *f, double seconds)
+{
+    char a[32], b[32], c[32], d[32];
+    printf("%s (%s): %s weights, %s used per token, %s of tensors, %s read per token; opened in %.2f s\n", f->name, f->arch, cli_count((double)f->n_param, a),
+           cli_count((double)f->n_param_active, b), cli_bytes((double)f->n_byte, c), cli_bytes((double)f->n_byte_token, d), seconds);
+    printf("this machine: %d threads (%s), reads %.1f GB/s, computes %.1f GFLOP/s on floats, %.1f GOP/s on bytes\n\n", k->threads, k->tier,
+           k->read_bytes / 1e9, k->f32_ops / 1e9, k->i8_ops / 1e9);
+    printf("%-12s %5s %12s  %-21s %12s %-10s %8s\n", "test", "batch", "tokens/s", "      min - max", "limit", "set by", "reached");
+}
+
+static int measure(cli *c, const opts *o, const witan_model *m, const witan_machine *k, int32_t prompt, int32_t generate, int32_t batch)
+{
+    witan_bench_result r;
+    witan_bench_options b = { .prompt = prompt, .generate = generate, .batch = batch, .depth = o->depth, .repeat = o->repeat };
+    if (witan_bench(c->cx, m, k, &b, &r)) return cli_failed(c);
+    cli_progress_end(c);
+    if (o->json) return print_json(c, &r);
+    print_row(&r);
+    return fflush(stdout) ? cli_output_failed(c, errno) : EXIT_OK;
+}
+
+static int run(cli *c, const void *opts_)
+{
+    const opts *o = opts_;
+    int32_t prompt[MOST], generate[MOST], batch[MOST];
+    int n_prompt, n_generate, n_batch, status;
+    witan_machine machine;
+    witan_model *m;
+    if ((status = numbers("prompt", o->prompt, 0, prompt, &n_prompt)) >= 0) return status;
+    if ((status = numbers("generate", o->generate, 0, generate, &n_generate)) >= 0) return status;
+    if ((status = numbers("batch", o->batch, 1, batch, &n_batch)) >= 0) return status;
+    double start = cli_now();
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident }, &m)) return cli_failed(c);
+    double seconds = cli_now() - start;
+    status = witan_machine_measure(c->cx, &machine) ? cli_failed(c) : EXIT_OK;
+    cli_progress_end(c);
+    if (!status && !o->json) print_head(&machine, witan_model_get_info(m), seconds);
+    for (int i = 0; i < n_prompt; i++)
+        for (int b = 0; !status && prompt[i] && b < n_batch; b++) status = measure(c, o, m, &machine, prompt[i], 0, batch[b]);
+    for (int i = 0; i < n_generate; i++)
+        for (int b = 0; !status && generate[i] && b < n_batch; b++) status = measure(c, o, m, &machine, 0, generate[i], batch[b]);
+    witan_model_free(m);
+    return status;
+}
+
+const command cmd_bench = {
+    .name = "bench", .args = "MODEL", .summary = "tokens per second of prompts and answers, beside the machine's limits",
+    .about = "Measures how fast prompts are read (pp) and tokens generated (tg), with random tokens, several times: median, least and most. Beside it\n"
+             "stands what this machine allows, from its measured memory bandwidth and arithmetic peak and what the model must read and compute.",
+    .example = "witan bench models/council-Q8_0.gguf -p 128 -n 64 -b 1,8 -t 2 -r 3 --json",
+    .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,
+};

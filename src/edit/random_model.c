@@ -1,0 +1,332 @@
+/* Writing models of random weights. A pool of normally distributed values is packed once for each block type and scale; every tensor is
+ * then put together from randomly chosen blocks of it. So even 200 billion weights take no longer than their bytes take to write, and
+ * memory does not grow with the model. Same name, options and seed, same bytes. */
+#include "edit/random_model.h"
+
+#include "base/rng.h"
+#include "base/thread.h"
+#include "edit/history.h"
+#include "edit/part_types.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { POOL = 1 << 19 /* values */, POOLS = 6, PIECE = 1 << 22 /* values of one write */, SLOT = 24 /* bytes of a token's text */ };
+
+typedef struct pool { int32_t type; float scale; uint64_t used; uint8_t *data; } pool;
+
+typedef struct job {
+    wt_ctx *cx;
+    const wt_dims *d;
+    int32_t n_layer;
+    int64_t seed;
+    wt_gguf_out *out;
+    int32_t type[WT_N_PART];
+    float *normal;               /* [POOL] */
+    pool pool[POOLS];
+    uint64_t clock;
+    uint8_t *buf;
+    bool write;                  /* second walk: data instead of descriptions */
+    uint64_t number;             /* of the tensor */
+    double done, total;
+    int64_t bytes;
+} job;
+
+/* ---- keys ------------------------------------------------------------------------------------------------------------ */
+
+static wt_status key(job *j, const char *suffix, int32_t v)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.%s", j->d->arch, suffix);
+    return wt_gguf_put_u32(j->out, name, (uint32_t)v);
+}
+
+static wt_status real_key(job *j, const char *suffix, float v)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.%s", j->d->arch, suffix);
+    return wt_gguf_put_f32(j->out, name, v);
+}
+
+/* One end token, the 256 bytes in gpt-2's alphabet, and as many unused tokens as the true vocabulary has more. */
+static wt_status vocabulary(job *j)
+{
+    size_t n = (size_t)j->d->n_vocab, hidden = 0;
+    char *text = wt_alloc(j->cx, n, SLOT);
+    wt_str *tok = wt_alloc(j->cx, n, sizeof *tok);
+    int32_t *type = wt_alloc(j->cx, n, sizeof *type);
+    wt_status st = text && tok && type ? WITAN_OK : WT_ENOMEM;
+    for (size_t i = 0; st == WITAN_OK && i < n; i++) {
+        char *s = text + SLOT * i;
+        unsigned b = (unsigned)i - 1;
+        bool shown = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
+        unsigned c = i && i <= 256 ? shown ? b : 256 + (unsigned)hidden++ : 0;
+        if (!i) strcpy(s, "<|endoftext|>");
+        else if (i > 256) snprintf(s, SLOT, "<unused%d>", (int)(i - 257));
+        else if (c < 128) snprintf(s, SLOT, "%c", (char)c);
+        else snprintf(s, SLOT, "%c%c", (char)(0xC0 | c >> 6), (char)(0x80 | (c & 63)));
+        tok[i] = (wt_str){ s, strlen(s) };
+        type[i] = !i ? 3 : i > 256 ? 5 : 1;
+    }
+    if (st == WITAN_OK) st = wt_gguf_put_str(j->out, "tokenizer.ggml.model", "gpt2");
+    if (st == WITAN_OK) st = wt_gguf_put_str(j->out, "tokenizer.ggml.pre", j->d->pre);
+    if (st == WITAN_OK) st = wt_gguf_put_strs(j->out, "tokenizer.ggml.tokens", tok, n);
+    if (st == WITAN_OK) st = wt_gguf_put_i32s(j->out, "tokenizer.ggml.token_type", type, n);
+    if (st == WITAN_OK) st = wt_gguf_put_strs(j->out, "tokenizer.ggml.merges", tok, 0);
+    if (st == WITAN_OK) st = wt_gguf_put_u32(j->out, "tokenizer.ggml.bos_token_id", 0);
+    if (st == WITAN_OK) st = wt_gguf_put_u32(j->out, "tokenizer.ggml.eos_token_id", 0);
+    if (st == WITAN_OK) st = wt_gguf_put_bool(j->out, "tokenizer.ggml.add_bos_token", false);
+    wt_free(j->cx, text);
+    wt_free(j->cx, tok);
+    wt_free(j->cx, type);
+    return st;
+}
+
+static wt_status metadata(job *j, const witan_random_options *o)
+{
+    const wt_dims *d = j->d;
+    wt_text entry;
+    int32_t number = wt_file_type(j->type[WT_PART_EXPERT]);
+    char *name = wt_printf(j->cx, "random %s", d->name);
+    wt_status st = name ? wt_gguf_put_str(j->out, "general.architecture", d->arch) : WT_ENOMEM;
+    if (st == WITAN_OK) st = wt_gguf_put_str(j->out, "general.name", name);
+    wt_free(j->cx, name);
+    WT_TRY(st);
+    if (number >= 0) WT_TRY(wt_gguf_put_u32(j->out, "general.file_type", (uint32_t)number));
+    WT_TRY(wt_gguf_put_u32(j->out, "general.quantization_version", 2));
+    WT_TRY(key(j, "block_count", j->n_layer));
+    WT_TRY(key(j, "context_length", d->n_ctx));
+    WT_TRY(key(j, "embedding_length", d->d_model));
+    WT_TRY(key(j, "feed_forward_length", d->d_ff ? d->d_ff : d->d_ff_exp));
+    WT_TRY(key(j, "attention.head_count", d->n_head));
+    WT_TRY(key(j, "attention.head_count_kv", d->n_head_kv));
+    WT_TRY(key(j, "attention.key_length", d->d_head));
+    WT_TRY(key(j, "attention.value_length", d->d_head));
+    WT_TRY(real_key(j, "attention.layer_norm_rms_epsilon", d->eps));
+    WT_TRY(real_key(j, "rope.freq_base", d->rope_base));
+    WT_TRY(key(j, "rope.dimension_count", d->d_head));
+    if (d->n_exp) {
+        WT_TRY(key(j, "expert_count", d->n_exp));
+        WT_TRY(key(j, "expert_used_count", d->n_used));
+        WT_TRY(key(j, "expert_feed_forward_length", d->d_ff_exp));
+    }
+    if (d->d_ff_shared) WT_TRY(key(j, "expert_shared_feed_forward_length", d->d_ff_shared));
+    WT_TRY(vocabulary(j));
+    wt_history_begin(&entry, j->cx, "random weights", "", o->command);
+    wt_history_str(&entry, "dimensions", d->name);
+    wt_text_printf(&entry, ",\"seed\":%lld", (long long)j->seed);
+    return wt_history_end(&entry, j->out, NULL);
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------------- */
+
+/* Box and Muller's two normal values from two uniform ones. */
+static void normal_values(float *x, int64_t seed)
+{
+    wt_rng rng;
+    wt_rng_seed(&rng, (uint64_t)seed, 1);
+    for (size_t i = 0; i < POOL; i += 2) {
+        double r = sqrt(-2 * log(1 - (double)wt_rng_float(&rng))), a = 2 * M_PI * (double)wt_rng_float(&rng);
+        x[i] = (float)(r * cos(a));
+        x[i + 1] = (float)(r * sin(a));
+    }
+}
+
+typedef struct packing { const wt_type_info *t; const float *x; float scale; uint8_t *dst; } packing;
+
+static void pack_some(void *arg, size_t begin, size_t end, int worker)
+{
+    const packing *p = arg;
+    float y[1024];
+    (void)worker;
+    for (size_t i = begin; i < end; i++) {
+        for (size_t k = 0; k < 1024; k++) y[k] = p->scale * p->x[i * 1024 + k];
+        p->t->pack(p->dst + i * (1024 / p->t->block * p->t->bytes), y, 1024);
+    }
+}
+
+/* The pool of a type and scale: kept ones are few, the one not used for longest gives way. */
+static wt_status pool_of(job *j, wt_type type, float scale, const uint8_t **data)
+{
+    pool *p = j->pool;
+    for (int i = 0; i < POOLS; i++) {
+        if (j->pool[i].data && j->pool[i].type == (int32_t)type && j->pool[i].scale == scale) { p = j->pool + i; goto found; }
+        if (j->pool[i].used < p->used) p = j->pool + i;
+    }
+    const wt_type_info *t = wt_type_get(type);
+    wt_free(j->cx, p->data);
+    *p = (pool){ (int32_t)type, scale, 0, wt_realloc(j->cx, NULL, POOL / t->block, t->bytes) };
+    if (!p->data) return WT_ENOMEM;
+    wt_parallel(j->cx, POOL / 1024, 8, pack_some, &(packing){ t, j->normal, scale, p->data });
+found:
+    p->used = ++j->clock;
+    *data = p->data;
+    return WITAN_OK;
+}
+
+typedef struct draw { const uint8_t *pool; uint8_t *dst; uint64_t seed, first; size_t unit, n_unit; } draw;
+
+static void draw_some(void *arg, size_t begin, size_t end, int worker)
+{
+    const draw *d = arg;
+    (void)worker;
+    for (size_t i = begin; i < end; i++)
+        memcpy(d->dst + i * d->unit, d->pool + (size_t)(wt_mix64(d->seed + d->first + i) % d->n_unit) * d->unit, d->unit);
+}
+
+static wt_status fill(job *j, wt_type type, size_t n, int64_t row, float scale)
+{
+    const wt_type_info *t = wt_type_get(type);
+    const uint8_t *data;
+    WT_TRY(pool_of(j, type, scale, &data));
+    size_t values = row % 256 == 0 ? 256 : row % 32 == 0 ? 32 : 1;
+    draw d = { .pool = data, .dst = j->buf, .seed = wt_mix64((uint64_t)j->seed * 1000003 + j->number), .unit = values / t->block * t->bytes, .n_unit = POOL / values };
+    for (size_t left = n / values, k; left; left -= k) {
+        k = PIECE / values < left ? PIECE / values : left;
+        wt_parallel(j->cx, k, 4096, draw_some, &d);
+        d.first += k;
+        WT_TRY(wt_gguf_write(j->out, j->buf, k * d.unit));
+        j->done += (double)(k * d.unit);
+        WT_TRY(wt_progress(j->cx, "write", j->done, j->total, "bytes"));
+    }
+    return WITAN_OK;
+}
+
+/* Vectors: norms near one, biases near zero. */
+static wt_status fill_vector(job *j, size_t n, float middle, float spread)
+{
+    wt_rng rng;
+    wt_rng_seed(&rng, (uint64_t)j->seed, 16 + j->number);
+    for (size_t i = 0; i < n; i++) {
+        float v = middle + spread * (2 * wt_rng_float(&rng) - 1);
+        WT_TRY(wt_gguf_write(j->out, &v, sizeof v));
+    }
+    j->done += (double)n * 4;
+    return WITAN_OK;
+}
+
+/* ---- tensors --------------------------------------------------------------------------------------------------------- */
+
+/* Describes a tensor, or on the second walk writes it. A zero ends the shape. */
+static wt_status tensor(job *j, int32_t layer, const char *part, int64_t a, int64_t b, int64_t c)
+{
+    char name[64];
+    int64_t shape[3] = { a, b, c };
+    int32_t n_dim = c ? 3 : b ? 2 : 1;
+    int64_t row = shape[n_dim - 1];
+    size_t n = (size_t)(a * (b ? b : 1) * (c ? c : 1)), row_bytes;
+    if (layer < 0) snprintf(name, sizeof name, "%s", part); else snprintf(name, sizeof name, "blk.%d.%s", layer, part);
+    int32_t want = j->type[wt_role_of(name).part];
+    wt_type type = n_dim == 1 || want < 0 ? WT_F32 : wt_type_that_fits((wt_type)want, row);
+    j->number++;
+    if (!j->write) {
+        wt_row_bytes(type, (uint64_t)row, &row_bytes);
+        j->total += (double)row_bytes * (double)(n / (size_t)row);
+        return wt_gguf_add_tensor(j->out, name, type, n_dim, shape);
+    }
+    if (n_dim == 1) return fill_vector(j, n, strstr(name, "norm") ? 1 : 0, strstr(name, "norm") ? 0.1f : 0.02f);
+    return fill(j, type, n, row, (strstr(name, "ffn_gate_inp") ? 2 : 1) / sqrtf((float)row));
+}
+
+static wt_status feed_forward(job *j, int32_t i, const char *suffix, int64_t n_exp, int64_t ff)
+{
+    char name[48];
+    int64_t d = j->d->d_model;
+    static const char *const part[] = { "ffn_gate", "ffn_up", "ffn_down" };
+    for (int k = 0; k < 3; k++) {
+        int64_t rows = k < 2 ? ff : d, cols = k < 2 ? d : ff;
+        snprintf(name, sizeof name, "%s%s.weight", part[k], suffix);
+        WT_TRY(n_exp ? tensor(j, i, name, n_exp, rows, cols) : tensor(j, i, name, rows, cols, 0));
+    }
+    return WITAN_OK;
+}
+
+static wt_status layer(job *j, int32_t i)
+{
+    const wt_dims *d = j->d;
+    int64_t w = d->d_model, q = (int64_t)d->n_head * d->d_head, kv = (int64_t)d->n_head_kv * d->d_head;
+    WT_TRY(tensor(j, i, "attn_norm.weight", w, 0, 0));
+    WT_TRY(tensor(j, i, "attn_q.weight", q, w, 0));
+    WT_TRY(tensor(j, i, "attn_k.weight", kv, w, 0));
+    WT_TRY(tensor(j, i, "attn_v.weight", kv, w, 0));
+    WT_TRY(tensor(j, i, "attn_output.weight", w, q, 0));
+    if (d->bias) {
+        WT_TRY(tensor(j, i, "attn_q.bias", q, 0, 0));
+        WT_TRY(tensor(j, i, "attn_k.bias", kv, 0, 0));
+        WT_TRY(tensor(j, i, "attn_v.bias", kv, 0, 0));
+    }
+    if (d->qk_full || d->qk_head) {
+        WT_TRY(tensor(j, i, "attn_q_norm.weight", d->qk_full ? q : d->d_head, 0, 0));
+        WT_TRY(tensor(j, i, "attn_k_norm.weight", d->qk_full ? kv : d->d_head, 0, 0));
+    }
+    WT_TRY(tensor(j, i, "ffn_norm.weight", w, 0, 0));
+    if (!d->n_exp) return feed_forward(j, i, "", 0, d->d_ff);
+    WT_TRY(tensor(j, i, "ffn_gate_inp.weight", d->n_exp, w, 0));
+    WT_TRY(feed_forward(j, i, "_exps", d->n_exp, d->d_ff_exp));
+    if (!d->d_ff_shared) return WITAN_OK;
+    WT_TRY(tensor(j, i, "ffn_gate_inp_shexp.weight", w, 0, 0));
+    return feed_forward(j, i, "_shexp", 0, d->d_ff_shared);
+}
+
+static wt_status walk(job *j)
+{
+    j->number = 0;
+    WT_TRY(tensor(j, -1, "token_embd.weight", j->d->n_vocab, j->d->d_model, 0));
+    WT_TRY(tensor(j, -1, "output_norm.weight", j->d->d_model, 0, 0));
+    if (!j->d->tied) WT_TRY(tensor(j, -1, "output.weight", j->d->n_vocab, j->d->d_model, 0));
+    for (int32_t i = 0; i < j->n_layer; i++) WT_TRY(layer(j, i));
+    return WITAN_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------- */
+
+static wt_status find(wt_ctx *cx, const char *name, const wt_dims **out)
+{
+    const char *word[64];
+    char known[640] = "";
+    size_t n = 0, at = 0;
+    for (const wt_dims *d = wt_random_dims; d->name; d++) {
+        if (!strcmp(d->name, name)) { *out = d; return WITAN_OK; }
+        word[n++] = d->name;
+        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", d->name);
+    }
+    const char *near = witan_did_you_mean(name, word, n);
+    if (near) return wt_fail(cx, WT_EARG, "no dimensions called \"%s\"; did you mean \"%s\"?", name, near);
+    return wt_fail(cx, WT_EARG, "no dimensions called \"%s\"; known: %s", name, known);
+}
+
+static wt_status make(job *j, const witan_random_options *o)
+{
+    witan_convert_options types = { .type = o->type ? o->type : "F32", .experts = o->experts };
+    if (o->layers < 0 || o->layers > 1024) return wt_fail(j->cx, WT_EARG, "layers: %d is outside [0, 1024]", o->layers);
+    j->n_layer = o->layers ? o->layers : j->d->n_layer;
+    WT_TRY(wt_part_types(j->cx, &types, j->d->tied, j->type));
+    j->normal = wt_realloc(j->cx, NULL, POOL, sizeof *j->normal);
+    j->buf = wt_realloc(j->cx, NULL, PIECE, sizeof(float));
+    if (!j->normal || !j->buf) return WT_ENOMEM;
+    normal_values(j->normal, j->seed);
+    WT_TRY(metadata(j, o));
+    WT_TRY(walk(j));
+    j->write = true;
+    return walk(j);
+}
+
+wt_status witan_random_model(wt_ctx *cx, const char *name, const witan_random_options *opts, const char *path)
+{
+    job j = { .cx = cx, .seed = opts->seed };
+    WT_TRY(find(cx, name, &j.d));
+    WT_TRY(wt_gguf_out_open(cx, path, &j.out));
+    if (opts->split > 0) wt_gguf_out_split(j.out, (uint64_t)opts->split);
+    wt_status st = make(&j, opts);
+    if (st == WITAN_OK) st = wt_gguf_out_commit(&j.out); else wt_gguf_out_abort(&j.out);
+    for (int i = 0; i < POOLS; i++) wt_free(cx, j.pool[i].data);
+    wt_free(cx, j.normal);
+    wt_free(cx, j.buf);
+    return st;
+}
+
+const char *witan_random_name(size_t i)
+{
+    for (const wt_dims *d = wt_random_dims; d->name; d++) if (!i--) return d->name;
+    return NULL;
+}
