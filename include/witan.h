@@ -450,6 +450,7 @@ typedef struct witan_specialize_options {
     int32_t eval_limit;       /* lines per domain */
     const char *domain;       /* of the demonstrations; NULL: as they say themselves, else "demos" */
     const char *command;      /* how it was called, for the report and the file; NULL: unknown */
+    const char *pre;          /* as in witan_model_options */
 } witan_specialize_options;
 
 typedef struct witan_specialize_result {

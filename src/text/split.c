@@ -48,7 +48,7 @@ static const struct { const char *name; const wt_split_rule *rule; } known[] = {
     { "deepseek-v3", &deepseek_v3 }, { "hunyuan-dense", &deepseek_v3 }, { "joyai-llm", &deepseek_v3 }, { "hy_v4", &deepseek_v3 },
     { "gpt-4o", &gpt4o }, { "llama4", &gpt4o }, { "kanana2", &gpt4o }, { "minimax-m2", &gpt4o }, { "tekken", &tekken },
     { "seed-coder", &seed_coder }, { "exaone-moe", &exaone_moe }, { "minicpm5", &minicpm5 }, { "superbpe", &superbpe },
-    { "poro-chat", &bloom }, { "bloom", &bloom }, { "gpt3-finnish", &bloom }, { "viking", &viking },
+    { "bloom", &bloom }, { "poro-chat", &bloom }, { "gpt3-finnish", &bloom }, { "viking", &viking },
     { "kimi-k2", &kimi }, { "afmoe", &afmoe }, { "cohere2moe", &cohere2moe }, { "tiny_aya", &cohere2moe }, { "laguna", &laguna },
     { "ufakzeka", &ufakzeka },
 };
