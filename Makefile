@@ -3,8 +3,9 @@ BUILD ?= build
 DEMO   = $(BUILD)/demo
 DOMAIN ?= code
 MODEL  = models/council-Q8_0.gguf
+FUZZ_TIME ?= 60
 
-.PHONY: all setup demo debug test test-debug bench install clean help
+.PHONY: all setup demo debug test test-debug fuzz bench install clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -40,6 +41,15 @@ test-debug: debug
 	@ninja -C build-debug tests
 	@tests/run build-debug
 
+build-fuzz/build.ninja: | setup
+	@command -v clang >/dev/null || { echo "make fuzz needs clang with its runtime libraries, on Debian: apt-get install clang" >&2; exit 1; }
+	@CC=clang meson setup build-fuzz -Dfuzz=true -Dbuildtype=debug -Doptimization=2 -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+# Every fuzz target for FUZZ_TIME seconds; one line for each.
+fuzz: build-fuzz/build.ninja
+	@ninja -C build-fuzz fuzzers
+	@fuzz/run build-fuzz $(FUZZ_TIME)
+
 # What observing costs, on the model that ships. Quote medians and ratios; take them on an idle machine.
 bench: all
 	@ninja -C $(BUILD) overhead
@@ -49,7 +59,7 @@ install: all
 	@meson install -C $(BUILD)
 
 clean:
-	rm -rf build build-debug
+	rm -rf build build-debug build-fuzz
 
 help:
 	@echo "make             install missing packages, build $(BUILD)/witan"
@@ -57,6 +67,7 @@ help:
 	@echo "make test        every test; the last line counts them"
 	@echo "make debug       build-debug/witan with address and undefined-behaviour checks"
 	@echo "make test-debug  every test under those checks"
+	@echo "make fuzz        every fuzz target for FUZZ_TIME=$(FUZZ_TIME) seconds (needs clang)"
 	@echo "make bench       speed of prefill and decode, and what profiling adds"
 	@echo "make install     install the command, the library and its header (DESTDIR works)"
 	@echo "make clean       remove the build folders"
