@@ -164,6 +164,8 @@ static wt_status sizes(const cursor *c, wt_tensor *t, uint32_t type, uint32_t n_
     if (ne[0] % ti->block)
         return wt_fail(c->cx, WT_EFORMAT, "%s: %s: rows of %llu values are not whole blocks of %u (%s)", c->path, t->name,
                        (unsigned long long)ne[0], ti->block, ti->name);
+    if (ti->group && (n_dim < 2 || ne[1] % WT_GROUP))
+        return wt_fail(c->cx, WT_EFORMAT, "%s: %s: %llu rows are not whole groups of %d (%s)", c->path, t->name, (unsigned long long)(n_dim < 2 ? 1 : ne[1]), WT_GROUP, ti->name);
     if (wt_mul_over(t->n / ti->block, ti->bytes, &t->bytes))
         return wt_fail(c->cx, WT_EFORMAT, "%s: %s: more bytes than memory can address", c->path, t->name);
     return WITAN_OK;
