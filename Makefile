@@ -4,8 +4,9 @@ DEMO   = $(BUILD)/demo
 DOMAIN ?= code
 MODEL  = models/council-Q8_0.gguf
 FUZZ_TIME ?= 60
+prefix ?= $(PREFIX)
 
-.PHONY: all setup demo debug test test-debug fuzz bench install clean help
+.PHONY: all setup demo debug test test-debug fuzz bench install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -55,8 +56,13 @@ bench: all
 	@ninja -C $(BUILD) overhead
 	@for t in 1 2; do $(BUILD)/overhead $(MODEL) $$t; done
 
+# make install [prefix=/usr] [DESTDIR=/tmp/tree]; the prefix is kept for later calls.
 install: all
+	@$(if $(prefix),meson configure $(BUILD) --prefix=$(abspath $(prefix)),:)
 	@meson install -C $(BUILD)
+
+uninstall:
+	@ninja -C $(BUILD) uninstall
 
 clean:
 	rm -rf build build-debug build-fuzz
@@ -69,6 +75,7 @@ help:
 	@echo "make test-debug  every test under those checks"
 	@echo "make fuzz        every fuzz target for FUZZ_TIME=$(FUZZ_TIME) seconds (needs clang)"
 	@echo "make bench       speed of prefill and decode, and what profiling adds"
-	@echo "make install     install the command, the library and its header (DESTDIR works)"
+	@echo "make install     install the command, the library, manual pages and completions (prefix=/usr, DESTDIR=...)"
+	@echo "make uninstall   remove what was installed last"
 	@echo "make clean       remove the build folders"
 	@echo "tools/bare-check tries demo and test in a bare Debian 12 tree (root, debootstrap)"

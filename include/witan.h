@@ -92,7 +92,7 @@ typedef struct witan_config {
     const witan_io *io;                 /* NULL: the operating system */
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
-    int32_t threads;                    /* 0: the processors this process may run on */
+    int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
     const char *tier;                   /* kernels: "ref", "avx2"; NULL: $WITAN_TIER, else the best this machine has */
 } witan_config;
 
@@ -168,6 +168,7 @@ typedef struct witan_model witan_model;
 
 typedef struct witan_model_options {
     bool resident;     /* copy expert weights into memory; false: use the mapped file */
+    const char *pre;   /* splitting rule of the tokenizer to use where the file names one that is unknown, or none; NULL: refuse */
 } witan_model_options;
 
 typedef struct witan_model_info {
@@ -197,20 +198,29 @@ WITAN_API witan_status witan_inspect(witan_ctx *cx, const char *path, char **jso
 
 enum { WITAN_TOK_BOS = 1,         /* put the begin token first if the model wants one */
        WITAN_TOK_BEGIN = 4,       /* put it first if there is one at all: how perplexity is defined here */
-       WITAN_TOK_SPECIAL = 2 };   /* read special tokens such as <|endoftext|> in the text as their ids */
+       WITAN_TOK_SPECIAL = 2,     /* read special tokens such as <|endoftext|> in the text as their ids */
+       WITAN_TOK_EOS = 8 };       /* put the end token, or the separator, last if the model wants one */
 
-/* Text to ids. *ids is handed over (free with witan_free), *n may be 0. Any bytes are legal input. */
+/* Text to ids. *ids is handed over (free with witan_free), *n may be 0. Any bytes are legal input. User-defined tokens
+ * are read in the text with or without WITAN_TOK_SPECIAL. SentencePiece models ("llama") put a space before the text and
+ * behind tokens that were read in it, unless the file says otherwise. */
 WITAN_API witan_status witan_tokenize(witan_ctx *cx, const witan_model *m, const char *text, size_t len, int flags,
                                       int32_t **ids, size_t *n);
-/* Ids to bytes, NUL-terminated at (*text)[*len]; free with witan_free. skip_special drops control tokens.
+/* Ids of a whole text to bytes, NUL-terminated at (*text)[*len]; free with witan_free. skip_special drops control and
+ * unknown tokens. Gives back what witan_tokenize was given (without flags): spaces that it put in are left out. Exceptions:
+ * SentencePiece reads U+2581 as a space; characters and bytes that a vocabulary has no tokens for come back as its
+ * unknown token or U+FFFD; Phi-3 drops white space behind special tokens.
  * Errors: WITAN_EARG for an id outside [0, n_vocab). */
 WITAN_API witan_status witan_detokenize(witan_ctx *cx, const witan_model *m, const int32_t *ids, size_t n, bool skip_special,
                                         char **text, size_t *len);
+/* The same for one token of a text that goes on: a space at its beginning stays. */
+WITAN_API witan_status witan_token_text(witan_ctx *cx, const witan_model *m, int32_t id, bool skip_special, char **text, size_t *len);
 /* Where the first byte stands that is not valid UTF-8; n if there is none. */
 WITAN_API size_t witan_utf8_check(const char *text, size_t n);
-/* A tokenizer alone: opens any GGUF that holds a vocabulary, even without tensors. Only witan_tokenize,
- * witan_detokenize, witan_model_get_info (n_vocab, bos, eos) and witan_model_free accept it. */
-WITAN_API witan_status witan_vocab_open(witan_ctx *cx, const char *path, witan_model **out);
+/* A tokenizer alone: opens any GGUF that holds a vocabulary, even without tensors. opts (only pre counts) may be NULL.
+ * Only witan_tokenize, witan_detokenize, witan_token_text, witan_model_get_info (n_vocab, bos, eos) and witan_model_free
+ * accept it. Errors: as witan_model_open; WITAN_EARG if opts->pre is no known rule. */
+WITAN_API witan_status witan_vocab_open(witan_ctx *cx, const char *path, const witan_model_options *opts, witan_model **out);
 
 /* ---- plans: which experts to keep ---------------------------------------------------------------------------------- */
 
@@ -440,6 +450,7 @@ typedef struct witan_specialize_options {
     int32_t eval_limit;       /* lines per domain */
     const char *domain;       /* of the demonstrations; NULL: as they say themselves, else "demos" */
     const char *command;      /* how it was called, for the report and the file; NULL: unknown */
+    const char *pre;          /* as in witan_model_options */
 } witan_specialize_options;
 
 typedef struct witan_specialize_result {

@@ -1,40 +1,6 @@
 #!/bin/sh
 # The command as its user meets it: exit statuses, messages, streams, bad input. Prints TAP lines. Usage: tests/cli.sh build/witan
-set -u
-W=$1
-root=$(cd "$(dirname "$0")/.." && pwd)
-M=$root/models/council-Q8_0.gguf
-T=$(mktemp -d)
-trap 'rm -rf "$T"' EXIT
-n=0
-
-result() {   # 0|1 name [detail]
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; [ -z "${3:-}" ] || echo "$3" | sed 's/^/# /'; fi
-}
-
-# expect STATUS "text on stderr" name command...: one line on stderr that says the text, nothing on stdout
-refuse() {
-    want=$1; say=$2; name=$3; shift 3
-    "$@" >"$T/out" 2>"$T/err" </dev/null; got=$?
-    bad=""
-    [ "$got" = "$want" ] || bad="exit status $got, expected $want"
-    grep -qF -- "$say" "$T/err" || bad="$bad; stderr does not say \"$say\": $(cat "$T/err")"
-    [ "$(wc -l <"$T/err")" = 1 ] || bad="$bad; stderr is not one line: $(cat "$T/err")"
-    [ ! -s "$T/out" ] || bad="$bad; stdout is not empty"
-    [ -z "$(find "$T" -name '*.tmp.*')" ] || bad="$bad; a temporary file is left"
-    [ ! -e "$T/new.gguf" ] || { bad="$bad; something stands under the final name"; rm -f "$T/new.gguf"; }
-    result "$([ -z "$bad" ]; echo $?)" "$name" "$bad"
-}
-
-succeed() {   # "text on stdout" name command...
-    say=$1; name=$2; shift 2
-    "$@" >"$T/out" 2>"$T/err" </dev/null; got=$?
-    bad=""
-    [ "$got" = 0 ] || bad="exit status $got: $(cat "$T/err")"
-    grep -qF -- "$say" "$T/out" || bad="$bad; stdout does not say \"$say\": $(head -c 500 "$T/out")"
-    result "$([ -z "$bad" ]; echo $?)" "$name" "$bad"
-}
+. "$(dirname "$0")/tap.sh"
 
 "$W" data synth "$T/data" --seed 3 --train 5 --valid 5 --test 12 --demos 6 >/dev/null 2>&1 || { echo "not ok 1 - data synth"; exit 1; }
 D=$T/data/json.demos.jsonl
@@ -58,7 +24,7 @@ refuse 2 "expected --text, --jsonl or --task" "eval without anything to measure"
 
 # ---- files that are not models
 refuse 1 "cannot open" "model that does not exist" "$W" run "$T/none.gguf" hello
-refuse 1 "not a regular file" "model that is a folder" "$W" run "$T" hello
+refuse 1 "is a folder" "model that is a folder" "$W" run "$T" hello
 : >"$T/empty.gguf"
 refuse 1 "empty" "model of zero bytes" "$W" run "$T/empty.gguf" hello
 head -c 300000 "$M" >"$T/cut.gguf"
@@ -87,6 +53,15 @@ succeed "[0, " "ids as a list" "$W" tokenize "$M" 'hello there' --ids
 "$W" tokenize "$M" --ids --no-special --stdin <"$D" >"$T/ids"; "$W" tokenize "$M" --decode --file "$T/ids" >"$T/back"
 result "$(cmp -s "$D" "$T/back"; echo $?)" "ids decode to the bytes they came from"
 refuse 1 "outside [0, 512)" "id outside the vocabulary" "$W" tokenize "$M" --decode 512
+V=$root/tests/gold/vocab-bpe.gguf
+refuse 1 "witan-test" "a splitting rule that is unknown" "$W" tokenize "$V" hello
+refuse 1 "--pre NAME" "what to do about it" "$W" tokenize "$V" hello
+refuse 1 'nearest known name is "qwen2"' "a mistyped --pre" "$W" tokenize "$V" hello --pre qwen22
+succeed "[" "--pre goes on" "$W" tokenize "$V" hello --pre qwen2 --ids
+"$W" tokenize "$V" '12 x' --pre qwen2 >"$T/out" 2>"$T/err"; grep -q 'witan-test.*qwen2' "$T/err"
+result $? "and says which rule is used instead of which"
+"$W" tokenize "$root/tests/gold/vocab-spm.gguf" '  the fox' --ids --no-special >"$T/ids"
+result "$([ "$("$W" tokenize "$root/tests/gold/vocab-spm.gguf" --decode --file "$T/ids")" = "  the fox" ]; echo $?)" "SentencePiece decodes to the text"
 
 # ---- measuring
 succeed "all" "eval prints a table" "$W" eval "$M" --task "$T/data/all.test.jsonl" --limit 3

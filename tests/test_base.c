@@ -54,8 +54,8 @@ static void wrong_values_are_refused_with_the_reason(void **state)
     (void)state;
     static const struct { const char *name, *value, *say; } bad[] = {
         { "ratio", "1.5", "[0, 1]" }, { "ratio", "nan", "not a number" }, { "ratio", "inf", "not a number" }, { "ratio", "0.5x", "not a number" }, { "ratio", "", "not a number" },
-        { "n-item", "1.5", "whole number" }, { "n-item", "999999", "outside" }, { "n-item", "-3", "outside" }, { "big", "99999999999999999999", "whole number" },
-        { "big", "9999999999G", "whole number" }, { "flag", "perhaps", "true or false" }, { "colour", "blue", "red, light-green" }, { "rtio", "1", "did you mean \"ratio\"" },
+        { "n-item", "1.5", "whole number" }, { "n-item", "999999", "outside" }, { "n-item", "-3", "outside" }, { "big", "99999999999999999999", "outside" },
+        { "big", "9999999999G", "whole number" }, { "flag", "perhaps", "true or false" }, { "colour", "blue", "red, light-green" }, { "colour", "rde", "did you mean \"red\"" }, { "rtio", "1", "did you mean \"ratio\"" },
         { "zzzzzz", "1", "unknown option" } };
     opts o;
     witan_opt_defaults(table, &o);

@@ -297,18 +297,24 @@ static wt_status object(void *user, wt_ctx *c, const wt_tap_event *e)
     return e->layer == 1 && (*left)-- == 0 ? wt_fail(c, WITAN_ECANCELED, "the observer objects") : WITAN_OK;
 }
 
+/* Longer than one piece of the forward pass (512 tokens): six sequences of 150. */
 static void an_observer_that_fails_undoes_the_whole_batch(void **state)
 {
+    enum { N = 900 };
     limits l;
-    witan_token tok[150];
+    witan_token tok[N];
     (void)state;
     limits_open(&l);
-    for (int i = 0; i < 150; i++) tok[i] = (witan_token){ l.ids[i], 1, true };
+    witan_session_free(l.s);
+    l.s = session_new(l.m, 160, 7);
+    feed(l.s, 0, l.ids, 140);
+    for (int i = 0; i < N; i++) tok[i] = (witan_token){ l.ids[i / 6], 1 + i % 6, true };
     for (int part = 0; part < 2; part++) {                      /* in the first piece of the batch, in the second */
         int left = part;
         wt_observer o = { .taps = 1u << WT_TAP_BLOCK, .see = object, .user = &left };
-        refused(&l, wt_session_feed(l.s, tok, 150, &o, 1), WITAN_ECANCELED, "objects");
+        refused(&l, wt_session_feed(l.s, tok, N, &o, 1), WITAN_ECANCELED, "objects");
         assert_null(witan_logits(l.s, 0));
+        for (int32_t q = 1; q < 7; q++) assert_int_equal(witan_seq_len(l.s, q), 0);
     }
     limits_close(&l);
 }

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
-static const float TOLERANCE = 1e-4f;       /* of a logit; they reach 6 to 10 */
+/* Of a logit; they reach 6 to 10. Where weights are in blocks and the tier rounds activations to bytes, that rounding is all that may differ:
+ * it is judged by its root mean square beside that of the logits, which are tiny random models' and shake more than trained ones do. */
+static const float TOLERANCE = 1e-4f, ROUNDING = 0.05f;
 
 /* A context with its model; the kernels are chosen when the model is opened. */
 typedef struct engine { witan_ctx *cx; witan_model *m; } engine;
@@ -100,18 +102,39 @@ static float *prefill(const engine *e, const gold *g, const gold_seq *q)
 
 /* ---- judging ------------------------------------------------------------------------------------------------------------ */
 
-static void check_logits(const char *how, const gold *g, const gold_seq *q, const float *rows)
+/* Whether this engine rounds activations for this model. */
+static bool rounds(const engine *e)
+{
+    const wt_tensor *w = e->m->layer[0].wq;
+    return e->m->k.qmul[w->type] != NULL;
+}
+
+static void check_rounded(const char *how, const gold *g, const gold_seq *q, const float *rows)
+{
+    double off = 0, size = 0;
+    for (size_t i = 0; i < (q->n - q->first) * g->n_vocab; i++) {
+        double e = (double)q->logits[i], d = (double)rows[q->first * g->n_vocab + i] - e;
+        off += d * d;
+        size += e * e;
+    }
+    if (!(sqrt(off / size) <= (double)ROUNDING)) fail_msg("%s, %s: off by %g of the logits' size, allowed %g", g->model, how, sqrt(off / size), (double)ROUNDING);
+    if (getenv("WITAN_PRINT")) print_message("%s, %s: %.4f\n", g->model, how, sqrt(off / size));
+}
+
+static void check_logits(const engine *e, const char *how, const gold *g, const gold_seq *q, const float *rows)
 {
     char where[256];
+    if (rounds(e)) { check_rounded(how, g, q, rows); return; }
     for (size_t t = q->first; t < q->n; t++) {
         snprintf(where, sizeof where, "%s, %s, position %zu", g->model, how, t);
         gold_check_row(where, rows + t * g->n_vocab, q->logits + (t - q->first) * g->n_vocab, g->n_vocab, TOLERANCE);
     }
 }
 
-static void check_routes(const char *how, const gold *g, const gold_seq *q, const gold_watch *w)
+static void check_routes(const engine *e, const char *how, const gold *g, const gold_seq *q, const gold_watch *w)
 {
     char where[256];
+    if (rounds(e)) return;
     for (size_t l = 0; l < g->n_layer; l++) {
         snprintf(where, sizeof where, "%s, %s, layer %zu", g->model, how, l);
         gold_check_route(where, w->last + l, q->last + l, 1e-5f);
@@ -145,23 +168,23 @@ static void every_way(const gold *g, const gold_seq *q)
     static const size_t piece[] = { 1, 5, 16 };
     gold_watch w = { 0 };
     in_pieces(&e, q, 128, &w, first);
-    check_logits("at once", g, q, first);
-    check_routes("at once", g, q, &w);
+    check_logits(&e, "at once", g, q, first);
+    check_routes(&e, "at once", g, q, &w);
     for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
         char how[64];
         snprintf(how, sizeof how, "%zu at a time", piece[i]);
         w = (gold_watch){ 0 };
         in_pieces(&e, q, piece[i], &w, rows);
-        check_logits(how, g, q, rows);
-        check_routes(how, g, q, &w);
+        check_logits(&e, how, g, q, rows);
+        check_routes(&e, how, g, q, &w);
         check_same(how, g, q, rows, first);
     }
     for (size_t i = 1; i <= 32; i += 31) {
         const char *how = i == 1 ? "among others, one at a time" : "among others, 32 at a time";
         w = (gold_watch){ .seq = 2 };
         among_others(&e, q, i, &w, rows);
-        check_logits(how, g, q, rows);
-        check_routes(how, g, q, &w);
+        check_logits(&e, how, g, q, rows);
+        check_routes(&e, how, g, q, &w);
         check_same(how, g, q, rows, first);
     }
     free(first);
@@ -180,8 +203,8 @@ static void tier_by_tier(const gold *g, const gold_seq *q)
         float *rows = rows_new(g, q), *steps = rows_new(g, q);
         gold_watch w = { 0 };
         in_pieces(&e, q, 128, &w, rows);
-        check_logits(tier, g, q, rows);
-        check_routes(tier, g, q, &w);
+        check_logits(&e, tier, g, q, rows);
+        check_routes(&e, tier, g, q, &w);
         in_pieces(&e, q, 1, &w, steps);
         check_same(tier, g, q, steps, rows);
         free(rows);

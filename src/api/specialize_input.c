@@ -76,7 +76,8 @@ static wt_status choose(wt_specialize *s, bool *as_is)
     s->demos.n = n;
     s->unlabelled = !want && !n_labelled;
     *as_is = n == all && (!want || n_labelled == all);
-    return n ? WITAN_OK : wt_fail(s->cx, WT_ELIMIT, "%s: holds no demonstrations of domain \"%s\"", s->o->demos, want ? want : "");
+    if (n) return WITAN_OK;
+    return wt_fail(s->cx, WT_ELIMIT, "%s: holds no demonstrations of domain \"%s\"; there are: %s", s->o->demos, want ? want : "", s->demos.domains);
 }
 
 static wt_status name_domains(wt_specialize *s)

@@ -12,11 +12,17 @@ static void *sys_alloc(void *user, size_t n) { (void)user; return malloc(n); }
 static void *sys_realloc(void *user, void *p, size_t n) { (void)user; return realloc(p, n); }
 static void sys_free(void *user, void *p) { (void)user; free(p); }
 
-/* The one place that reads the environment. */
-static void choose_tier(wt_ctx *cx, const char *asked)
+/* The one place of the library that reads the environment. */
+static void read_environment(wt_ctx *cx, const char *asked_tier)
 {
-    const char *t = asked ? asked : getenv("WITAN_TIER");
-    snprintf(cx->tier, sizeof cx->tier, "%s", t ? t : "");
+    const char *tier = asked_tier ? asked_tier : getenv("WITAN_TIER"), *threads = getenv("WITAN_THREADS");
+    snprintf(cx->tier, sizeof cx->tier, "%s", tier ? tier : "");
+    if (!threads || !*threads) return;
+    char *end;
+    long n = strtol(threads, &end, 10);
+    if (*end || n < 0 || n > WT_MAX_THREADS)
+        wt_log(cx, WITAN_WARN, "WITAN_THREADS=%s is not used: expected a number from 0 to %d", threads, WT_MAX_THREADS);
+    else cx->usual_threads = (int32_t)n;
 }
 
 wt_ctx *witan_ctx_new(const witan_config *config)
@@ -28,7 +34,7 @@ wt_ctx *witan_ctx_new(const witan_config *config)
     *cx = (wt_ctx){ .mem = mem, .io = c.io ? *c.io : wt_io_system(), .progress = c.progress, .progress_user = c.progress_user,
                     .log = c.log, .log_user = c.log_user };
     atomic_init(&cx->canceled, false);
-    choose_tier(cx, c.tier);
+    read_environment(cx, c.tier);
     witan_set_threads(cx, c.threads);
     return cx;
 }
@@ -42,7 +48,7 @@ void witan_ctx_free(wt_ctx *cx)
 
 void witan_set_threads(wt_ctx *cx, int32_t n)
 {
-    if (n <= 0) n = wt_cpu_count();
+    if (n <= 0) n = cx->usual_threads ? cx->usual_threads : wt_cpu_count();
     cx->threads = n > WT_MAX_THREADS ? WT_MAX_THREADS : n;
 }
 

@@ -11,7 +11,7 @@ struct witan_ctx {
     witan_io io;
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
-    int32_t threads;
+    int32_t threads, usual_threads;   /* usual: $WITAN_THREADS, 0: one per processor */
     struct wt_pool *pool;      /* worker threads, made when first needed (thread.c) */
     char tier[16];             /* asked for; "" = best */
     atomic_bool canceled;

@@ -41,12 +41,23 @@ static wt_status optional(wt_docs *d, const json_t *o, const char *where, const 
     return *v ? WITAN_OK : WT_ENOMEM;
 }
 
+/* "units, dates, sets": what could have been asked for. */
+static void note_domain(wt_docs *d, const char *name)
+{
+    size_t at = strlen(d->domains), n = strlen(name);
+    for (const char *s = d->domains; (s = strstr(s, name)); s += n)
+        if ((s == d->domains || s[-1] == ' ') && (!s[n] || s[n] == ',')) return;
+    if (at + n + 8 < sizeof d->domains) snprintf(d->domains + at, sizeof d->domains - at, "%s%s", at ? ", " : "", name);
+    else if (at > 3 && at + 5 < sizeof d->domains && strcmp(d->domains + at - 3, "...")) strcat(d->domains, ", ...");
+}
+
 static wt_status add(wt_docs *d, const json_t *o, const char *where, bool want_task, const char *domain)
 {
     size_t n_text, n_prompt, n_answer, n_domain;
     wt_doc doc = { 0 };
     if (!json_is_object(o)) return wt_fail(d->cx, WT_EFORMAT, "%s: expected a JSON object with \"text\", or \"prompt\" and \"answer\"", where);
     WT_TRY(optional(d, o, where, "domain", &doc.domain, &n_domain));
+    if (doc.domain && n_domain) note_domain(d, doc.domain);
     if (domain && (!doc.domain || strcmp(doc.domain, domain))) return WITAN_OK;
     WT_TRY(optional(d, o, where, "text", &doc.text, &n_text));
     WT_TRY(optional(d, o, where, "prompt", &doc.prompt, &n_prompt));
@@ -70,7 +81,7 @@ static wt_status add(wt_docs *d, const json_t *o, const char *where, bool want_t
 
 static wt_status lines(wt_docs *d, const char *path, const char *data, size_t n, bool want_task, const char *domain)
 {
-    size_t at = 0, len, number = 0;
+    size_t at = n > 2 && !memcmp(data, "\xEF\xBB\xBF", 3) ? 3 : 0, len, number = 0;   /* some editors put a mark first */
     const char *line;
     char where[512];
     while (wt_line_next(data, n, &at, &line, &len)) {
@@ -80,7 +91,8 @@ static wt_status lines(wt_docs *d, const char *path, const char *data, size_t n,
         while (blank < len && (line[blank] == ' ' || line[blank] == '\t')) blank++;
         if (blank == len) continue;
         snprintf(where, sizeof where, "%s:%zu", path, number);
-        WT_TRY(wt_json_parse(d->cx, line, len, where, &o));
+        if (wt_json_parse(d->cx, line, len, where, &o))
+            return d->cx->code == WITAN_EFORMAT ? wt_fail(d->cx, WT_EFORMAT, "%s; expected one JSON object a line", d->cx->error) : d->cx->code;
         wt_status st = add(d, o, where, want_task, domain);
         json_decref(o);
         WT_TRY(st);
@@ -149,7 +161,7 @@ wt_status wt_docs_read(wt_ctx *cx, const char *path, bool want_task, const char 
     wt_status st = lines(out, path, data, n, want_task, domain);
     wt_free(cx, data);
     if (st == WITAN_OK && !out->n)
-        st = domain ? wt_fail(cx, WT_ELIMIT, "%s: holds no document of domain \"%s\"", path, domain)
+        st = domain ? wt_fail(cx, WT_ELIMIT, "%s: holds no document of domain \"%s\"%s%s", path, domain, *out->domains ? "; there are: " : "", out->domains)
                     : wt_fail(cx, WT_ELIMIT, "%s: holds no documents", path);
     if (st == WITAN_OK && limit > 0) st = thin(out, limit, seed);
     if (st != WITAN_OK) wt_docs_free(out);

@@ -50,7 +50,7 @@ static wt_status read_full(wt_ctx *cx, const char *path, int fd, void *p, size_t
 {
     for (*got = 0; *got < n;) {
         ssize_t k = cx->io.read(cx->io.user, fd, (char *)p + *got, n - *got);
-        if (k < 0 && errno == EINTR) continue;
+        if (k < 0 && errno == EINTR) { WT_TRY(wt_go_on(cx)); continue; }   /* a pipe that never ends can be left */
         if (k < 0) return sys_fail(cx, path, "read");
         if (!k) break;
         *got += (size_t)k;
@@ -96,7 +96,8 @@ wt_status wt_file_read(wt_ctx *cx, const char *path, size_t max, char **data, si
 static wt_status map_fd(wt_ctx *cx, const char *path, wt_map *m)
 {
     int64_t size = cx->io.size(cx->io.user, m->fd);
-    if (size < 0) return errno == ESPIPE || errno == EISDIR ? wt_fail(cx, WT_EIO, "%s: is not a regular file", path) : sys_fail(cx, path, "examine");
+    if (size < 0 && errno == EISDIR) return wt_fail(cx, WT_EIO, "%s: is a folder, expected a file", path);
+    if (size < 0) return errno == ESPIPE ? wt_fail(cx, WT_EIO, "%s: is not a regular file", path) : sys_fail(cx, path, "examine");
     if (!size) return wt_fail(cx, WT_EFORMAT, "%s: is empty", path);
     m->n = (size_t)size;
     m->data = cx->io.map(cx->io.user, m->fd, m->n);
@@ -147,6 +148,7 @@ wt_status wt_folder_make(wt_ctx *cx, const char *path)
     if (!stat(path, &s)) return S_ISDIR(s.st_mode) ? WITAN_OK : wt_fail(cx, WT_EIO, "%s: exists and is not a folder", path);
     char part[4096];
     size_t n = strlen(path);
+    if (!n) return wt_fail(cx, WT_EARG, "the name of the folder is empty");
     if (n >= sizeof part) return wt_fail(cx, WT_EIO, "folder name is too long: %zu bytes", n);
     memcpy(part, path, n + 1);
     for (size_t i = 1; i <= n; i++)

@@ -57,6 +57,7 @@ wt_status wt_json_parse(wt_ctx *cx, const char *s, size_t n, const char *where, 
     leave();
     if (!v && json_error_code(&e) == json_error_out_of_memory) return wt_fail(cx, WT_ENOMEM, "%s: out of memory", where);
     if (!v && cx->code == WT_ENOMEM) return WT_ENOMEM;
+    if (!v && !memchr(s, '\n', n)) return wt_fail(cx, WT_EFORMAT, "%s: not valid JSON: %s (column %d)", where, e.text, e.column);
     if (!v) return wt_fail(cx, WT_EFORMAT, "%s: not valid JSON: %s (line %d, column %d)", where, e.text, e.line, e.column);
     if (too_deep(v, 0)) {
         json_decref(v);

@@ -68,8 +68,9 @@ static bool to_int(const char *text, int64_t *v)
     char *end;
     errno = 0;
     *v = strtoll(text, &end, 10);
-    if (errno || end == text) return false;
+    if (end == text || (errno && errno != ERANGE)) return false;   /* out of range: the nearest is returned, and refused later */
     if (!*end) return true;
+    if (errno) return false;
     for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++)
         if (!strcmp(end, suffix[i].text)) return !__builtin_mul_overflow(*v, suffix[i].factor, v);
     return false;
@@ -80,7 +81,7 @@ static wt_status set_int(wt_ctx *cx, const wt_param *p, void *opts, const char *
     int64_t v;
     if (!to_int(text, &v)) return wt_fail(cx, WT_EARG, "%s: \"%s\" is not a whole number", name, text);
     if ((double)v < p->min || (double)v > p->max)
-        return wt_fail(cx, WT_EARG, "%s: %lld is outside [%.0f, %.0f]", name, (long long)v, p->min, p->max);
+        return wt_fail(cx, WT_EARG, "%s: %s is outside [%.0f, %.0f]", name, text, p->min, p->max);
     void *f = (char *)opts + p->offset;
     if (p->type == WITAN_P_I64) *(int64_t *)f = v; else *(int32_t *)f = (int32_t)v;
     return WITAN_OK;
@@ -99,11 +100,14 @@ static wt_status set_real(wt_ctx *cx, const wt_param *p, void *opts, const char 
 static wt_status set_choice(wt_ctx *cx, const wt_param *p, void *opts, const char *name, const char *text)
 {
     char list[256] = "";
-    for (int32_t i = 0; p->choice[i]; i++) {
+    size_t n = 0;
+    for (int32_t i = 0; p->choice[i]; i++, n++) {
         if (same_name(p->choice[i], text)) { set_number(p, opts, i); return WITAN_OK; }
         size_t at = strlen(list);
         snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", p->choice[i]);
     }
+    const char *near = witan_did_you_mean(text, p->choice, n);
+    if (near) return wt_fail(cx, WT_EARG, "%s: \"%s\" is not one of %s; did you mean \"%s\"?", name, text, list, near);
     return wt_fail(cx, WT_EARG, "%s: \"%s\" is not one of %s", name, text, list);
 }
 
@@ -193,15 +197,29 @@ static int distance(const char *a, const char *b)
     return d[n][m];
 }
 
+/* One word begins with the other, or holds it: "temperature" for "temp", "predict" in "n-predict". Three letters are the least. */
+static const char *part_of(const char *typed, const char *const *word, size_t n)
+{
+    size_t len = strlen(typed);
+    for (int inside = 0; inside < 2; inside++)
+        for (size_t i = 0; i < n; i++) {
+            size_t w = strlen(word[i]), least = w < len ? w : len;
+            if (least < 3) continue;
+            if (inside ? strstr(w < len ? typed : word[i], w < len ? word[i] : typed) != NULL : !strncmp(typed, word[i], least)) return word[i];
+        }
+    return NULL;
+}
+
 const char *witan_did_you_mean(const char *typed, const char *const *word, size_t n)
 {
     const char *near = NULL;
-    int best = (int)strlen(typed) / 3 + 1;
+    int best = ((int)strlen(typed) + 1) / 3;
+    if (best < 1) best = 1;
     for (size_t i = 0; i < n; i++) {
         int d = distance(typed, word[i]);
         if (d < best || (d == best && !near)) { best = d; near = word[i]; }
     }
-    return near;
+    return near ? near : part_of(typed, word, n);
 }
 
 /* ---- lists of options --------------------------------------------------------------------------------------------- */

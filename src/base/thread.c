@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 
 enum { SPIN = 4000 };            /* some microseconds: the gap between two jobs of one forward pass */
@@ -87,6 +88,17 @@ static void *work(void *arg)
     }
 }
 
+/* Workers inherit this: signals to the process are for threads of the program, whose system calls they are to interrupt. What a thread
+ * does to itself (a bad address) stays deliverable. */
+static void quiet_signals(sigset_t *before)
+{
+    static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP };
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&set, own[i]);
+    pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
 /* A pool with at least n workers if the system gives them; fewer are fine, none too. */
 static struct wt_pool *pool_of(wt_ctx *cx, int n)
 {
@@ -101,11 +113,14 @@ static struct wt_pool *pool_of(wt_ctx *cx, int n)
         pthread_cond_init(&p->idle, NULL);
         cx->pool = p;
     }
+    sigset_t before;
+    quiet_signals(&before);
     for (; p->n < n; p->n++) {
         worker *w = p->w + p->n;
         *w = (worker){ .pool = p, .number = p->n + 1 };
         if (pthread_create(&w->thread, NULL, work, w)) break;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return p;
 }
 

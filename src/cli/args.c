@@ -1,102 +1,57 @@
-/* Options from tables: parsing and help. */
+/* Options from tables: parsing. */
 #include "cli.h"
 
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
+
+static const char *const logs[] = { "text", "json", NULL };
 
 static const witan_param common[] = {
     { .name = "threads", .type = WITAN_P_I32, .offset = offsetof(cli_common, threads), .max = 256, .alias = "t",
-      .help = "worker threads; 0: all processors this process may use" },
+      .help = "worker threads; 0: WITAN_THREADS, else all processors this process may use" },
     { .name = "quiet", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, quiet), .max = 1, .alias = "q", .help = "no progress and no notes" },
+    { .name = "log", .type = WITAN_P_ENUM, .offset = offsetof(cli_common, log), .choice = logs,
+      .help = "progress and messages on standard error, for people or as JSON lines" },
     { .name = "help", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, help), .max = 1, .alias = "h", .help = "this text" },
     { 0 }
 };
 
-/* ---- help ----------------------------------------------------------------------------------------------------------- */
-
-static void print_name(const char *name, FILE *f)
+const witan_param *cli_table(const command *cmd, int i)
 {
-    for (; *name; name++) fputc(*name == '_' ? '-' : *name, f);
+    const witan_param *const table[CLI_N_TABLE] = { cmd->param, cmd->more, common };
+    return table[i];
 }
-
-static const char *value_name(const witan_param *p)
-{
-    static const char *const by_type[] = { "X", "X", "N", "N", "", "TEXT", "NAME" };
-    return p->metavar ? p->metavar : by_type[p->type];
-}
-
-static void print_default(const witan_param *p, FILE *f)
-{
-    char buf[64];
-    if (p->type == WITAN_P_STR) {
-        if (p->def_text) fprintf(f, " (%s)", p->def_text);
-    } else if (p->type != WITAN_P_BOOL) {
-        double space[2] = { 0 };                  /* room for one field at offset 0 */
-        witan_param one[2] = { *p, { 0 } };
-        one[0].offset = 0;
-        witan_opt_defaults(one, space);
-        witan_opt_text(one, space, buf, sizeof buf);
-        fprintf(f, " (%s)", buf);
-    }
-}
-
-static void print_table(const witan_param *p, FILE *f)
-{
-    for (; p && p->name; p++) {
-        char left[96];
-        const char *v = value_name(p);
-        size_t n = 0;
-        if (p->alias && strlen(p->alias) == 1) n = (size_t)snprintf(left, sizeof left, "-%s, ", p->alias);
-        n += (size_t)snprintf(left + n, sizeof left - n, "--%s%s%s", p->name, *v ? " " : "", v);
-        for (char *c = left; *c; c++) if (*c == '_') *c = '-';
-        fprintf(f, "  %-26s %s", left, p->help);
-        if (p->type == WITAN_P_ENUM) {
-            fputs(": ", f);
-            for (int i = 0; p->choice[i]; i++) fprintf(f, "%s%s", i ? ", " : "", p->choice[i]);
-        }
-        print_default(p, f);
-        fputc('\n', f);
-    }
-}
-
-void cli_help(const command *cmd, FILE *f)
-{
-    fprintf(f, "Usage: witan %s %s [OPTION ...]\n\n%s\n\nOptions, with defaults in brackets:\n", cmd->name, cmd->args, cmd->about);
-    print_table(cmd->param, f);
-    print_table(cmd->more, f);
-    print_table(common, f);
-    fprintf(f, "\nExample:\n  %s\n", cmd->example);
-}
-
-/* ---- parsing -------------------------------------------------------------------------------------------------------- */
 
 typedef struct place { const witan_param *table, *row; void *opts; } place;
 
 static bool look_up(const command *cmd, cli *c, void *opts, const char *name, place *at)
 {
-    const witan_param *const table[] = { cmd->param, cmd->more, common };
-    for (int i = 0; i < 3; i++) {
-        at->table = table[i];
-        at->opts = i < 2 ? opts : &c->o;
-        if (table[i] && (at->row = witan_opt_find(table[i], name))) return true;
+    for (int i = 0; i < CLI_N_TABLE; i++) {
+        at->table = cli_table(cmd, i);
+        at->opts = at->table == common ? (void *)&c->o : opts;
+        if (at->table && (at->row = witan_opt_find(at->table, name))) return true;
     }
+    return false;
+}
+
+/* `-file x`, meant as --file. */
+static bool one_dash_too_few(const command *cmd, const char *arg)
+{
+    for (int i = 0; arg[1] != '-' && arg[2] && i < CLI_N_TABLE; i++)
+        if (cli_table(cmd, i) && witan_opt_find(cli_table(cmd, i), arg + 1)) return true;
     return false;
 }
 
 static int unknown_option(const command *cmd, const char *arg, const char *name)
 {
     const char *word[128];
+    char shown[64];
     size_t n = 0;
-    const witan_param *const table[] = { cmd->param, cmd->more, common };
-    for (int i = 0; i < 3; i++)
-        for (const witan_param *p = table[i]; p && p->name && n < 128; p++) word[n++] = p->name;
+    for (int i = 0; i < CLI_N_TABLE; i++)
+        for (const witan_param *p = cli_table(cmd, i); p && p->name && n < 128; p++) word[n++] = p->name;
     const char *near = witan_did_you_mean(name, word, n);
-    if (!near) return cli_usage("%s: unknown option %s; `witan %s --help` lists them", cmd->name, arg, cmd->name);
-    fprintf(stderr, "witan: %s: unknown option %s; did you mean --", cmd->name, arg);
-    print_name(near, stderr);
-    fputs("?\n", stderr);
-    return EXIT_USAGE;
+    if (one_dash_too_few(cmd, arg)) return cli_usage("%s: unknown option %s; did you mean -%s?", cmd->name, arg, arg);
+    if (near) return cli_usage("%s: unknown option %s; did you mean --%s?", cmd->name, arg, cli_dashed(near, shown));
+    return cli_usage("%s: unknown option %s; `witan %s --help` lists them", cmd->name, arg, cmd->name);
 }
 
 /* One option at argv[*i]; moves *i over its value. */
@@ -115,7 +70,7 @@ static int option(cli *c, const command *cmd, int argc, char **argv, int *i, voi
         snprintf(name, sizeof name, "%c", arg[1]);
         if (arg[2]) value = arg + 2;
     }
-    if (!look_up(cmd, c, opts, name, &at)) return unknown_option(cmd, arg, name);
+    if (one_dash_too_few(cmd, arg) || !look_up(cmd, c, opts, name, &at)) return unknown_option(cmd, arg, name);
     if (!value && at.row->type == WITAN_P_BOOL) value = "";
     if (!value && *i + 1 >= argc) return cli_usage("%s: %s expects a value", cmd->name, arg);
     if (!value) value = argv[++*i];
@@ -123,9 +78,30 @@ static int option(cli *c, const command *cmd, int argc, char **argv, int *i, voi
     return -1;
 }
 
+/* An empty name is a variable that was not set; what a file of that name would mean is better not tried. Text may be empty. */
+static int no_name(const cli *c, const command *cmd)
+{
+    char word[32];
+    for (int i = 0; i < c->n_arg && cli_place(cmd, i, word); i++)
+        if (!*c->arg[i] && strcmp(word, "PROMPT") && strcmp(word, "TEXT")) return cli_usage("%s: %s is empty", cmd->name, word);
+    return -1;
+}
+
+/* How messages are wanted must be known before the first option can be wrong. */
+static bool wants_json_log(int argc, char **argv, int first)
+{
+    bool json = false;
+    for (int i = first; i < argc && strcmp(argv[i], "--"); i++) {
+        if (!strcmp(argv[i], "--log") && i + 1 < argc) json = !strcmp(argv[i + 1], "json");
+        else if (!strncmp(argv[i], "--log=", 6)) json = !strcmp(argv[i] + 6, "json");
+    }
+    return json;
+}
+
 int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts)
 {
     bool only_args = false;
+    cli_log_json(wants_json_log(argc, argv, first));
     witan_opt_defaults(cmd->param, opts);
     witan_opt_defaults(cmd->more, opts);
     witan_opt_defaults(common, &c->o);
@@ -138,16 +114,5 @@ int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void
     if (c->o.help) { cli_help(cmd, stdout); return EXIT_OK; }
     if (c->n_arg < cmd->min_arg) return cli_usage("%s expects: witan %s %s", cmd->name, cmd->name, cmd->args);
     if (c->n_arg > cmd->max_arg) return cli_usage("%s: \"%s\" is one argument too many; expected: witan %s %s", cmd->name, c->arg[cmd->max_arg], cmd->name, cmd->args);
-    return -1;
-}
-
-int cli_usage(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("witan: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return EXIT_USAGE;
+    return no_name(c, cmd);
 }

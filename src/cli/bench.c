@@ -1,11 +1,11 @@
 /* witan bench: speed of prefill and decode, and how far it is from what the machine allows. */
 #include "cli.h"
 
-#include <jansson.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct opts { const char *prompt, *generate, *batch; int32_t depth, repeat; bool resident, json; } opts;
+typedef struct opts { const char *prompt, *generate, *batch, *pre; int32_t depth, repeat; bool resident, json; } opts;
 
 static const witan_param param[] = {
     { .name = "prompt", .type = WITAN_P_STR, .offset = offsetof(opts, prompt), .def_text = "512", .metavar = "N,N", .alias = "p",
@@ -18,6 +18,7 @@ static const witan_param param[] = {
     { .name = "repeat", .type = WITAN_P_I32, .offset = offsetof(opts, repeat), .def = 5, .min = 1, .max = 1000, .alias = "r",
       .help = "measure so many times, after one round to warm up" },
     WITAN_FLAG(opts, resident, "copy expert weights into memory instead of using the mapped file"),
+    CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object a line"),
     { 0 }
 };
@@ -36,10 +37,10 @@ static int numbers(const char *option, const char *text, int32_t lo, int32_t out
         at = end;
         if (!*at) return -1;
     }
-    return cli_usage("bench: --%s \"%s\": expected up to %d numbers from %d, separated by commas", option, text, MOST, lo);
+    return cli_usage("bench: --%s \"%s\": expected up to %d numbers from %d to %d, separated by commas", option, text, MOST, lo, 1 << 22);
 }
 
-static void print_json(const witan_bench_result *r)
+static int print_json(cli *c, const witan_bench_result *r)
 {
     json_t *o = json_object();
     json_object_set_new(o, "test", json_string(r->test));
@@ -51,9 +52,7 @@ static void print_json(const witan_bench_result *r)
     json_object_set_new(o, "limit", json_real(r->limit));
     json_object_set_new(o, "limit_by", json_string(r->memory ? "memory" : "arithmetic"));
     json_object_set_new(o, "share", json_real(r->share));
-    json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(o);
+    return cli_print_line(c, o);
 }
 
 static void print_row(const witan_bench_result *r)
@@ -78,9 +77,9 @@ static int measure(cli *c, const opts *o, const witan_model *m, const witan_mach
     witan_bench_options b = { .prompt = prompt, .generate = generate, .batch = batch, .depth = o->depth, .repeat = o->repeat };
     if (witan_bench(c->cx, m, k, &b, &r)) return cli_failed(c);
     cli_progress_end(c);
-    if (o->json) print_json(&r); else print_row(&r);
-    fflush(stdout);
-    return EXIT_OK;
+    if (o->json) return print_json(c, &r);
+    print_row(&r);
+    return fflush(stdout) ? cli_output_failed(c, errno) : EXIT_OK;
 }
 
 static int run(cli *c, const void *opts_)
@@ -94,7 +93,7 @@ static int run(cli *c, const void *opts_)
     if ((status = numbers("generate", o->generate, 0, generate, &n_generate)) >= 0) return status;
     if ((status = numbers("batch", o->batch, 1, batch, &n_batch)) >= 0) return status;
     double start = cli_now();
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident }, &m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident, .pre = o->pre }, &m)) return cli_failed(c);
     double seconds = cli_now() - start;
     status = witan_machine_measure(c->cx, &machine) ? cli_failed(c) : EXIT_OK;
     cli_progress_end(c);

@@ -1,7 +1,6 @@
 /* witan convert: other block types, one file or several. */
 #include "cli.h"
 
-#include <jansson.h>
 #include <string.h>
 
 typedef struct opts { witan_convert_options c; const char *split; bool json; } opts;
@@ -19,19 +18,17 @@ static const witan_param param[] = {
     { 0 }
 };
 
-static void print_json(const witan_convert_result *r)
+static int print_json(cli *c, const witan_convert_result *r)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "out", json_string(r->first));
+    json_object_set_new(o, "out", cli_text(r->first, strlen(r->first)));
     json_object_set_new(o, "files", json_integer((json_int_t)r->n_file));
     json_object_set_new(o, "bytes_before", json_integer(r->bytes_before));
     json_object_set_new(o, "bytes_after", json_integer(r->bytes_after));
     json_object_set_new(o, "tensors_converted", json_integer((json_int_t)r->n_changed));
     json_object_set_new(o, "tensors_of_other_type", json_integer((json_int_t)r->n_other));
     json_object_set_new(o, "requantized", json_boolean(r->requantized));
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
+    return cli_print(c, o);
 }
 
 static int run(cli *c, const void *opts_)
@@ -46,7 +43,8 @@ static int run(cli *c, const void *opts_)
         return cli_usage("convert: expected --type TYPE (or --experts, --attention ... for parts, or --split SIZE)");
     if (witan_convert(c->cx, c->arg[0], c->arg[1], &w, &r)) return cli_failed(c);
     cli_progress_end(c);
-    if (o->json) print_json(&r);
+    int status = EXIT_OK;
+    if (o->json) status = print_json(c, &r);
     else {
         printf("%s: %s of tensors, was %s; %zu converted", r.first, cli_bytes((double)r.bytes_after, b), cli_bytes((double)r.bytes_before, a), r.n_changed);
         if (r.n_other) printf(", %zu of them to a type that fits their rows", r.n_other);
@@ -54,7 +52,7 @@ static int run(cli *c, const void *opts_)
         putchar('\n');
     }
     witan_free(c->cx, r.first);
-    return EXIT_OK;
+    return status;
 }
 
 const command cmd_convert = {

@@ -1,54 +1,52 @@
 /* witan eval: perplexity and exact match, per domain, with intervals. */
 #include "cli.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
 typedef struct opts {
-    const char *text, *jsonl, *task, *domain, *plan;
+    const char *text, *jsonl, *task, *domain, *plan, *pre;
     int32_t ctx, limit, predict;
     bool json;
 } opts;
 
 static const witan_param param[] = {
     WITAN_TEXT(opts, text, NULL, "FILE", "perplexity of a plain text file, as one document"),
-    WITAN_TEXT(opts, jsonl, NULL, "FILE", "perplexity of documents: lines with \"text\" or \"prompt\" and \"answer\", and perhaps \"domain\""),
-    WITAN_TEXT(opts, task, NULL, "FILE", "exact match of greedy answers: lines with \"prompt\" and \"answer\", and perhaps \"domain\""),
+    WITAN_TEXT(opts, jsonl, NULL, "FILE.jsonl", "perplexity of documents: lines with \"text\" or \"prompt\" and \"answer\", and perhaps \"domain\""),
+    WITAN_TEXT(opts, task, NULL, "FILE.jsonl", "exact match of greedy answers: lines with \"prompt\" and \"answer\", and perhaps \"domain\""),
     WITAN_TEXT(opts, domain, NULL, "NAME", "only this domain"),
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, ctx), .max = 1 << 24, .alias = "c",
       .help = "documents are cut here, begin token included; 0: what the model was trained for" },
     WITAN_NUM(opts, limit, 0, 0, 1e9, "documents and questions per domain; 0: all"),
     { .name = "predict", .type = WITAN_P_I32, .offset = offsetof(opts, predict), .def = 64, .min = 1, .max = 1 << 20, .alias = "n",
       .help = "most tokens of an answer" },
-    WITAN_TEXT(opts, plan, NULL, "FILE", "wear this plan: use only the experts it keeps"),
+    WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
+    CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print JSON"),
     { 0 }
 };
 
-static json_t *num(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
 static void members(json_t *o, const witan_eval_row *r)
 {
     json_object_set_new(o, "domain", json_string(r->domain));
-    json_object_set_new(o, "perplexity", num(r->perplexity));
-    json_object_set_new(o, "perplexity_low", num(r->ppl_lo));
-    json_object_set_new(o, "perplexity_high", num(r->ppl_hi));
-    json_object_set_new(o, "nll", num(r->nll));
+    json_object_set_new(o, "perplexity", cli_number(r->perplexity));
+    json_object_set_new(o, "perplexity_low", cli_number(r->ppl_lo));
+    json_object_set_new(o, "perplexity_high", cli_number(r->ppl_hi));
+    json_object_set_new(o, "nll", cli_number(r->nll));
     json_object_set_new(o, "tokens", json_integer(r->tokens));
     json_object_set_new(o, "documents", json_integer(r->documents));
-    json_object_set_new(o, "accuracy", num(r->accuracy));
-    json_object_set_new(o, "accuracy_low", num(r->acc_lo));
-    json_object_set_new(o, "accuracy_high", num(r->acc_hi));
+    json_object_set_new(o, "accuracy", cli_number(r->accuracy));
+    json_object_set_new(o, "accuracy_low", cli_number(r->acc_lo));
+    json_object_set_new(o, "accuracy_high", cli_number(r->acc_hi));
     json_object_set_new(o, "questions", json_integer(r->questions));
     json_object_set_new(o, "correct", json_integer(r->correct));
 }
 
 /* One object: the total at the top level, every domain under "domains". */
-static void print_json(const char *model, const witan_eval_result *r)
+static int print_json(cli *c, const witan_eval_result *r)
 {
     json_t *o = json_object(), *list = json_array();
-    json_object_set_new(o, "model", json_string(model));
+    json_object_set_new(o, "model", cli_text(c->arg[0], strlen(c->arg[0])));
     members(o, r->row + r->n_row - 1);
     for (size_t i = 0; i + 1 < r->n_row; i++) {
         json_t *row = json_object();
@@ -57,9 +55,7 @@ static void print_json(const char *model, const witan_eval_result *r)
     }
     json_object_set_new(o, "domains", list);
     json_object_set_new(o, "seconds", json_real(r->seconds));
-    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
-    putchar('\n');
-    json_decref(o);
+    return cli_print(c, o);
 }
 
 static void print_row(const witan_eval_row *r, bool ppl, bool acc)
@@ -96,9 +92,10 @@ static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
                              .max_new = o->predict, .plan = plan };
     if (witan_eval(c->cx, m, &e, &r)) return cli_failed(c);
     cli_progress_end(c);
-    if (o->json) print_json(c->arg[0], r); else print_table(r);
+    int status = EXIT_OK;
+    if (o->json) status = print_json(c, r); else print_table(r);
     witan_eval_free(c->cx, r);
-    return EXIT_OK;
+    return status;
 }
 
 static int run(cli *c, const void *opts_)
@@ -108,7 +105,7 @@ static int run(cli *c, const void *opts_)
     witan_plan *plan = NULL;
     int status = -1;
     if (!o->text && !o->jsonl && !o->task) return cli_usage("eval: expected --text, --jsonl or --task");
-    if (witan_model_open(c->cx, c->arg[0], NULL, &m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .pre = o->pre }, &m)) return cli_failed(c);
     if (o->plan) status = cli_load_plan(c, o->plan, m, &plan);
     if (status < 0) status = measure(c, o, m, plan);
     witan_plan_free(plan);
@@ -120,6 +117,6 @@ const command cmd_eval = {
     .name = "eval", .args = "MODEL", .summary = "measure perplexity and exact match",
     .about = "Perplexity: every document alone, begin token first, cut at --ctx, all predictions counted. Exact match: the greedy answer to the\n"
              "prompt equals the expected one after trimming. Intervals are 95 %: from the spread of documents, and Wilson's for shares.",
-    .example = "witan eval models/council-Q8_0.gguf --task build/demo/all.test.jsonl --limit 100",
+    .example = "witan eval models/council-Q8_0.gguf --task build/demo/data/all.test.jsonl --limit 100",
     .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,
 };

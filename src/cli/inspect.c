@@ -1,7 +1,6 @@
 /* witan inspect: a readable summary of any GGUF file. */
 #include "cli.h"
 
-#include <jansson.h>
 #include <string.h>
 
 typedef struct opts { bool json, tensors; } opts;
@@ -83,7 +82,7 @@ static void print_tensors(const json_t *tensors)
     char b[32];
     json_array_foreach(tensors, i, t) {
         printf("%-32s %-6s [", str(t, "name"), str(t, "type"));
-        json_array_foreach(json_object_get(t, "shape"), k, d) printf("%s%lld", k ? ", " : "", (long long)json_integer_value(d));
+        json_array_foreach(json_object_get(t, "shape"), k, d) printf("%s%.0f", k ? ", " : "", json_number_value(d));
         printf("] %s\n", cli_bytes(num(t, "bytes"), b));
     }
 }
@@ -107,18 +106,19 @@ static int run(cli *c, const void *opts_)
     const opts *o = opts_;
     char *json;
     if (witan_inspect(c->cx, c->arg[0], &json)) return cli_failed(c);
-    if (o->json) fputs(json, stdout);
+    int status = EXIT_OK;
+    if (o->json) cli_print_indented(json);
     else {
-        json_t *v = json_loads(json, 0, NULL);
-        if (v) print_summary(v, o->tensors);
+        json_t *v = json_loads(json, JSON_DECODE_INT_AS_REAL, NULL);   /* whole numbers may be larger than Jansson's */
+        if (v) print_summary(v, o->tensors); else status = cli_fail(c, "%s: its description is too large", c->arg[0]);
         json_decref(v);
     }
     witan_free(c->cx, json);
-    return EXIT_OK;
+    return status;
 }
 
 const command cmd_inspect = {
-    .name = "inspect", .args = "FILE", .summary = "describe a GGUF file",
+    .name = "inspect", .args = "FILE.gguf", .summary = "describe a GGUF file",
     .about = "Sizes, experts per layer, block types, weights one token uses, bytes read per token, and how the file was made.",
     .example = "witan inspect models/council-Q8_0.gguf",
     .min_arg = 1, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,

@@ -1,42 +1,30 @@
 /* The witan command: finds the sub-command, parses its options from its table, runs it. */
 #include "cli.h"
 
-#include <signal.h>
-#include <stdatomic.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const command *const commands[] = { &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_methods };
+static const command *const commands[] = {
+    &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_methods, &cmd_help,
+};
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
-static witan_ctx *_Atomic active;                /* for the signal handler */
-static atomic_bool interrupted;
-
-bool cli_interrupted(void) { return atomic_load(&interrupted); }
-
-static void on_signal(int sig)
+const command *const *cli_commands(size_t *n)
 {
-    (void)sig;
-    if (atomic_exchange(&interrupted, true)) _exit(EXIT_INTERRUPTED);
-    witan_ctx *cx = atomic_load(&active);
-    if (cx) witan_cancel(cx);
+    *n = N_COMMAND;
+    return commands;
 }
 
-static void overview(FILE *f)
-{
-    fputs("witan runs, measures, prunes and explains mixture-of-experts language models.\n\nUsage: witan COMMAND [ARGUMENT ...] [OPTION ...]\n\n", f);
-    for (int i = 0; i < N_COMMAND; i++) fprintf(f, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n`witan COMMAND --help` explains one. Results go to standard output, everything else to standard error.\n", f);
-}
-
-static const command *find(const char *name)
+const command *cli_find(const char *name)
 {
     for (int i = 0; i < N_COMMAND; i++) if (!strcmp(commands[i]->name, name)) return commands[i];
     return NULL;
 }
 
-static int unknown(const char *name)
+int cli_unknown_command(const char *name)
 {
     const char *word[N_COMMAND];
     for (int i = 0; i < N_COMMAND; i++) word[i] = commands[i]->name;
@@ -68,27 +56,32 @@ static char *command_line(int argc, char **argv)
 static void on_log(void *user, witan_level level, const char *line)
 {
     cli *c = user;
-    if (level == WITAN_WARN) cli_note(c, "warning: %s", line);
+    if (level == WITAN_WARN) cli_warn(c, "%s", line);
     else if (level == WITAN_INFO) cli_note(c, "%s", line);
+}
+
+static int work(cli *c, const command *cmd, const void *opts)
+{
+    witan_config config = { .progress = cli_progress, .progress_user = c, .log = on_log, .log_user = c, .threads = c->o.threads };
+    c->cx = witan_ctx_new(&config);
+    if (!c->cx) return cli_fail(c, "out of memory");
+    cli_signals_stop(c->cx);
+    int status = cmd->run(c, opts);
+    cli_signals_stop(NULL);
+    cli_progress_end(c);
+    return status;
 }
 
 static int run(const command *cmd, int argc, char **argv)
 {
-    cli c = { .tty = isatty(STDERR_FILENO) };
+    cli c = { .tty = cli_terminal(stderr), .line = command_line(argc, argv), .arg = calloc((size_t)argc, sizeof *c.arg) };
     void *opts = calloc(1, cmd->opt_size + 1);
-    witan_config config = { .progress = cli_progress, .progress_user = &c, .log = on_log, .log_user = &c };
-    c.cx = opts ? witan_ctx_new(&config) : NULL;
-    c.line = command_line(argc, argv);
-    c.arg = calloc((size_t)argc, sizeof *c.arg);
-    if (!c.cx || !c.line || !c.arg) return cli_fail(&c, "out of memory");
+    c.cx = witan_ctx_new(NULL);                   /* to parse with: how to report is not known yet */
+    if (!c.cx || !c.line || !c.arg || !opts) return cli_fail(&c, "out of memory");
     int status = cli_parse(&c, cmd, argc, argv, 2, opts);
-    if (status < 0) {
-        witan_set_threads(c.cx, c.o.threads);
-        atomic_store(&active, c.cx);
-        status = cmd->run(&c, opts);
-        atomic_store(&active, NULL);
-        cli_progress_end(&c);
-    }
+    witan_ctx_free(c.cx);
+    c.cx = NULL;
+    if (status < 0) status = work(&c, cmd, opts);
     witan_ctx_free(c.cx);
     free(c.line);
     free(c.arg);
@@ -99,28 +92,31 @@ static int run(const command *cmd, int argc, char **argv)
 /* Results that could not be written are a failure, whatever else went well. */
 static int close_output(int status)
 {
-    bool bad = ferror(stdout) != 0;
-    bad |= fclose(stdout) != 0;
-    if (!bad || status) return status;
-    fputs("witan: standard output: cannot write\n", stderr);
-    return EXIT_FAILED;
+    errno = 0;
+    bool bad = fflush(stdout) != 0;               /* tries again what failed before, and so learns why */
+    int reason = errno;
+    bad |= ferror(stdout) != 0;
+    if (fclose(stdout)) { bad = true; if (!reason) reason = errno; }
+    return bad && !status ? cli_output_failed(NULL, reason) : status;
+}
+
+/* A closed standard stream must not become the number of the next file that is opened: what is meant for a reader would end up in a model.
+ * Each is replaced by one that fails in use, or that swallows messages. */
+static void claim_streams(void)
+{
+    static const int mode[3] = { O_WRONLY, O_RDONLY, O_WRONLY };
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", mode[fd]);
 }
 
 int main(int argc, char **argv)
 {
-    struct sigaction act = { .sa_handler = on_signal };
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    if (argc < 2) { overview(stderr); return EXIT_USAGE; }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || (!strcmp(argv[1], "help") && argc == 2)) { overview(stdout); return close_output(EXIT_OK); }
+    claim_streams();
+    cli_signals();
+    if (argc < 2) { cli_overview(stderr); return EXIT_USAGE; }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) { cli_overview(stdout); return close_output(EXIT_OK); }
     if (!strcmp(argv[1], "--version")) { printf("witan %s\n", witan_version()); return close_output(EXIT_OK); }
-    if (!strcmp(argv[1], "help")) {
-        const command *cmd = find(argv[2]);
-        if (!cmd) return unknown(argv[2]);
-        cli_help(cmd, stdout);
-        return close_output(EXIT_OK);
-    }
-    const command *cmd = find(argv[1]);
-    return cmd ? close_output(run(cmd, argc, argv)) : unknown(argv[1]);
+    if (argv[1][0] == '-') return cli_usage("expected a command before %s: options come after it", argv[1]);
+    const command *cmd = cli_find(argv[1]);
+    return cmd ? close_output(run(cmd, argc, argv)) : cli_unknown_command(argv[1]);
 }

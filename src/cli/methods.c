@@ -1,7 +1,6 @@
 /* witan methods: what the registry holds. */
 #include "cli.h"
 
-#include <jansson.h>
 #include <string.h>
 
 typedef struct opts { bool json; } opts;
@@ -56,34 +55,52 @@ static void print_full(const witan_method *m)
     }
 }
 
+static void print_title(const witan_method *m, const char **kind)
+{
+    if (strcmp(*kind, m->kind)) printf("%s%s\n", **kind ? "\n" : "", m->kind);
+    *kind = m->kind;
+    printf("  %-12s %-32s %s (%s)\n", m->name, m->title, m->authors, m->id);
+}
+
+/* Methods of that name; NULL: all. Names are unique within a kind. */
+static size_t count(const char *want)
+{
+    witan_method m;
+    size_t n = 0;
+    for (size_t i = 0; witan_method_get(i, &m); i++) n += !want || !strcmp(want, m.name);
+    return n;
+}
+
+static int unknown(cli *c, const char *want)
+{
+    const char *word[256];
+    witan_method m;
+    size_t n = 0;
+    while (n < 256 && witan_method_get(n, &m)) word[n++] = m.name;
+    const char *near = witan_did_you_mean(want, word, n);
+    if (near) return cli_fail(c, "no method \"%s\"; did you mean \"%s\"?", want, near);
+    return cli_fail(c, "no method \"%s\"; `witan methods` lists them", want);
+}
+
 static int run(cli *c, const void *opts_)
 {
     const opts *o = opts_;
-    const char *want = c->n_arg ? c->arg[0] : NULL, *word[256], *kind = "";
-    json_t *list = json_array();
+    const char *want = c->n_arg ? c->arg[0] : NULL, *kind = "";
     witan_method m;
-    size_t shown = 0, n = witan_method_count();
-    for (size_t i = 0; i < n && witan_method_get(i, &m); i++) {
-        if (i < 256) word[i] = m.name;
+    size_t found = count(want);
+    int status = EXIT_OK;
+    if (!found) return want ? unknown(c, want) : EXIT_OK;
+    for (size_t i = 0; witan_method_get(i, &m) && status == EXIT_OK; i++) {
         if (want && strcmp(want, m.name)) continue;
-        shown++;
-        if (o->json) { json_array_append_new(list, method_json(&m)); continue; }
-        if (want) { print_full(&m); continue; }
-        if (strcmp(kind, m.kind)) {
-            printf("%s%s\n", *kind ? "\n" : "", m.kind);
-            kind = m.kind;
-        }
-        printf("  %-12s %-32s %s (%s)\n", m.name, m.title, m.authors, m.id);
+        if (o->json) status = found == 1 ? cli_print(c, method_json(&m)) : cli_print_line(c, method_json(&m));
+        else if (want) print_full(&m);
+        else print_title(&m, &kind);
     }
-    if (o->json && shown) { json_dumpf(list, stdout, JSON_INDENT(2)); putchar('\n'); }
-    json_decref(list);
-    if (shown) return EXIT_OK;
-    const char *near = witan_did_you_mean(want ? want : "", word, n < 256 ? n : 256);
-    return near ? cli_fail(c, "no method \"%s\"; did you mean \"%s\"?", want, near) : cli_fail(c, "no method \"%s\"; `witan methods` lists them", want);
+    return status;
 }
 
 const command cmd_methods = {
-    .name = "methods", .args = "[NAME]", .summary = "list and explain the published methods built in",
+    .name = "methods", .args = "[METHOD]", .summary = "list and explain the published methods built in",
     .about = "Lists the methods in the registry by kind, or explains one: what it does, its source, its options.",
     .example = "witan methods easy-ep",
     .min_arg = 0, .max_arg = 1, .param = param, .opt_size = sizeof(opts), .run = run,

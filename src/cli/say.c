@@ -1,4 +1,4 @@
-/* Talking to people: errors, notes, progress, sizes; reading what a command works on. */
+/* Talking to people and to programs: errors, notes, numbers; reading what a command works on. */
 #include "cli.h"
 
 #include <errno.h>
@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,20 +16,71 @@ double cli_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* ---- messages ------------------------------------------------------------------------------------------------------- */
+
+static bool as_json;                             /* wrong usage is reported before there is anything else to keep this in */
+
+void cli_log_json(bool on) { as_json = on; }
+
+static void print_json_line(const char *level, const char *message)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "level", json_string(level));
+    json_object_set_new(o, "message", cli_text(message, strlen(message)));
+    json_dumpf(o, stderr, JSON_COMPACT);
+    fputc('\n', stderr);
+    json_decref(o);
+}
+
+/* One line, whatever is in file names. */
+static void say(const char *level, const char *prefix, cli_look look, const char *fmt, va_list ap)
+{
+    char line[2048];
+    vsnprintf(line, sizeof line, fmt, ap);
+    for (char *c = line; *c; c++) if ((unsigned char)*c < 32 || *c == 127) *c = '?';
+    if (as_json) print_json_line(level, line);
+    else fprintf(stderr, "%s%s%s%s\n", look ? cli_style(stderr, look) : "", prefix, look ? cli_style(stderr, CLI_PLAIN) : "", line);
+}
+
+static void error(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say("error", "witan: ", CLI_RED, fmt, ap);
+    va_end(ap);
+}
+
 int cli_fail(cli *c, const char *fmt, ...)
 {
     va_list ap;
     cli_progress_end(c);
-    if (cli_interrupted()) { fputs("witan: interrupted\n", stderr); return EXIT_INTERRUPTED; }
+    if (cli_interrupted()) { error("interrupted"); return cli_interrupted_status(); }
     va_start(ap, fmt);
-    fputs("witan: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    say("error", "witan: ", CLI_RED, fmt, ap);
     va_end(ap);
     return EXIT_FAILED;
 }
 
 int cli_failed(cli *c) { return cli_fail(c, "%s", witan_error(c->cx)); }
+
+int cli_usage(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say("error", "witan: ", CLI_RED, fmt, ap);
+    va_end(ap);
+    return EXIT_USAGE;
+}
+
+/* A reader that has seen enough (`| head`) is no mishap to talk about. */
+int cli_output_failed(cli *c, int reason)
+{
+    if (c) cli_progress_end(c);
+    if (cli_interrupted()) { error("interrupted"); return cli_interrupted_status(); }
+    if (reason == EPIPE) return EXIT_NO_READER;
+    if (reason) error("standard output: cannot write: %s", strerror(reason)); else error("standard output: cannot write");
+    return EXIT_FAILED;
+}
 
 void cli_note(cli *c, const char *fmt, ...)
 {
@@ -38,60 +88,18 @@ void cli_note(cli *c, const char *fmt, ...)
     if (c->o.quiet) return;
     cli_progress_end(c);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    say("info", "", CLI_PLAIN, fmt, ap);
     va_end(ap);
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------- */
-
-static int width(void)
+void cli_warn(cli *c, const char *fmt, ...)
 {
-    struct winsize w;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
-}
-
-static void describe(const cli *c, const witan_progress *p, double now, char *buf, size_t cap)
-{
-    double share = p->total > 0 ? p->done / p->total : 0, spent = now - c->phase_start;
-    char a[32], b[32];
-    bool bytes = !strcmp(p->unit, "bytes");
-    const char *done = bytes ? cli_bytes(p->done, a) : (snprintf(a, sizeof a, "%.0f", p->done), a);
-    const char *total = bytes ? cli_bytes(p->total, b) : (snprintf(b, sizeof b, "%.0f", p->total), b);
-    int n = snprintf(buf, cap, "%-12s %3.0f %%  %s of %s%s%s", p->phase, 100 * share, done, total, bytes ? "" : " ", bytes ? "" : p->unit);
-    if (share > 0.02 && share < 1 && spent > 0.5 && n > 0 && (size_t)n < cap)
-        snprintf(buf + n, cap - (size_t)n, ", %.0f s left", spent * (1 - share) / share + 0.5);
-}
-
-/* Terminal: one line, at most ten times a second. Otherwise a line each ten seconds or ten percent, after the first two seconds. */
-bool cli_progress(void *user, const witan_progress *p)
-{
-    cli *c = user;
-    double now = cli_now(), share = p->total > 0 ? p->done / p->total : 0;
-    char line[256];
-    if (c->o.quiet) return !cli_interrupted();
-    if (!c->phase || strcmp(c->phase, p->phase) || share < c->last_share) {
-        c->phase = p->phase;
-        c->phase_start = c->last_time = now;
-        c->last_share = 0;
-    }
-    bool due = c->tty ? now - c->last_time > 0.1
-                      : now - c->phase_start > 2 && (now - c->last_time > 10 || share - c->last_share > 0.1);
-    if (due) {
-        describe(c, p, now, line, sizeof line);
-        if (c->tty) fprintf(stderr, "\r\033[K%.*s", width() - 1, line); else fprintf(stderr, "%s\n", line);
-        fflush(stderr);
-        c->shown = c->tty;
-        c->last_time = now;
-        if (!c->tty) c->last_share = share;
-    }
-    return !cli_interrupted();
-}
-
-void cli_progress_end(cli *c)
-{
-    if (c->shown) fputs("\r\033[K", stderr);
-    c->shown = false;
+    va_list ap;
+    if (c->o.quiet) return;
+    cli_progress_end(c);
+    va_start(ap, fmt);
+    say("warning", "warning: ", CLI_YELLOW, fmt, ap);
+    va_end(ap);
 }
 
 /* ---- numbers -------------------------------------------------------------------------------------------------------- */
@@ -154,6 +162,7 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
         *n = *text ? strlen(*text) : 0;
         return *text ? -1 : cli_fail(c, "out of memory");
     }
+    if (isatty(STDIN_FILENO)) cli_note(c, "reading standard input up to Ctrl-D");
     return read_fd(c, STDIN_FILENO, "standard input", text, n);
 }
 

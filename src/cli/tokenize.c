@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct opts { bool ids, no_special, stdin_, decode; const char *file; } opts;
+typedef struct opts { bool ids, no_special, stdin_, decode; const char *file, *pre; } opts;
 
 static const witan_param param[] = {
     WITAN_FLAG(opts, ids, "print only the ids, as a list"),
@@ -12,6 +12,7 @@ static const witan_param param[] = {
     { .name = "stdin", .type = WITAN_P_BOOL, .offset = offsetof(opts, stdin_), .max = 1, .help = "read the text (or ids) from standard input" },
     WITAN_FLAG(opts, decode, "the other way: ids to text"),
     WITAN_TEXT(opts, file, NULL, "FILE", "read the text (or ids) from this file"),
+    CLI_PRE(opts),
     { 0 }
 };
 
@@ -39,7 +40,7 @@ static int print_tokens(cli *c, const witan_model *m, const int32_t *ids, size_t
     for (size_t i = 0; i < n; i++) {
         char *s;
         size_t len;
-        if (witan_detokenize(c->cx, m, ids + i, 1, false, &s, &len)) return cli_failed(c);
+        if (witan_token_text(c->cx, m, ids[i], false, &s, &len)) return cli_failed(c);
         printf("%6d '", ids[i]);
         print_piece(s, len);
         puts("'");
@@ -90,7 +91,7 @@ static int run(cli *c, const void *opts_)
     size_t n;
     int status = cli_read_text(c, o->stdin_ ? "-" : o->file, c->n_arg > 1 ? c->arg[1] : NULL, &text, &n);
     if (status >= 0) return status;
-    if (witan_vocab_open(c->cx, c->arg[0], &m)) status = cli_failed(c);
+    if (witan_vocab_open(c->cx, c->arg[0], &(witan_model_options){ .pre = o->pre }, &m)) status = cli_failed(c);
     else {
         status = o->decode ? decode(c, o, m, text) : encode(c, o, m, text, n);
         witan_model_free(m);

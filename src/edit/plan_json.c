@@ -125,6 +125,7 @@ static wt_status read_plan(reader *r, const json_t *o)
     const char *gate;
     json_t *list;
     wt_plan *p = r->p;
+    if (!json_object_get(o, "witan_plan")) return wt_fail(r->cx, WT_EFORMAT, "%s: is not a plan: it has no \"witan_plan\"", r->where);
     WT_TRY(wt_json_int(r->cx, o, r->where, "witan_plan", 1, 1, &version));
     const json_t *model = json_object_get(o, "model"), *method = json_object_get(o, "method"), *cal = json_object_get(o, "calibration");
     WT_TRY(own(r, model, "name", &p->model_name));

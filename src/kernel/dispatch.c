@@ -33,7 +33,7 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit)
     wt_tier have = wt_cpu_tier(), use = have < limit ? have : limit;
     wt_kernels_ref(k);
 #if defined(__x86_64__)
-    if (use >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_peaks_avx2(k); }
+    if (use >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
 #endif
     (void)use;
 }

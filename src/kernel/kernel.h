@@ -11,6 +11,16 @@
 
 typedef enum wt_tier { WT_TIER_REF, WT_TIER_AVX2, WT_N_TIER } wt_tier;
 
+/* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred. */
+typedef struct wt_q8 { float d, ds /* d sum */; int32_t sum; int16_t half[2] /* of q[0..15], q[16..31] */; int8_t q[32]; } wt_q8;
+
+enum { WT_QMUL_SCRATCH = 384 };   /* bytes of scratch for each block of a row */
+
+/* y[t*ldy + r] = row r of w times token pick[t] (t where pick is NULL) of x [.., n_block]; r < n_row, t < n_tok. Rows are row_bytes apart and
+ * hold n_block * 32 values. scratch: n_block * WT_QMUL_SCRATCH bytes, 64-byte aligned. */
+typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, size_t n_tok,
+                           size_t n_block, void *scratch);
+
 typedef struct wt_kernels {
     wt_tier tier;
     /* Blocks to float: n values, whole blocks. NULL where the type cannot be read. */
@@ -18,6 +28,10 @@ typedef struct wt_kernels {
     /* y[t*ldy + r] = sum_i w[r*ldw + i] * x[t*ldx + i]; r < n_row, t < n_tok, i < n_in. */
     void (*matmul)(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx,
                    size_t n_row, size_t n_tok, size_t n_in);
+    /* Weights in blocks times activations as bytes; NULL where a tier has none: then blocks are unpacked to float. quantize gives n_block
+     * blocks; where an input is not finite, d is NaN. */
+    wt_qmul_fn qmul[WT_N_TYPE];
+    void (*quantize)(wt_q8 *dst, const float *x, size_t n_block);
     float (*dot)(const float *a, const float *b, size_t n);
     void (*axpy)(float *y, float s, const float *x, size_t n);                   /* y += s x */
     void (*add)(float *y, const float *a, const float *b, size_t n);             /* y = a + b */
@@ -39,6 +53,7 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit);          /* the best tier th
 /* For the tiers' own files. */
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
+void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
 
 #endif

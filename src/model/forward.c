@@ -16,7 +16,7 @@ typedef struct pass {
 } pass;
 
 /* x W^T, plus the bias and under the norm where the family has them. */
-static wt_status project(const pass *p, const wt_tensor *x, const wt_tensor *w, const wt_tensor *bias, const wt_tensor *norm, wt_tensor **y)
+static wt_status project(const pass *p, wt_tensor *x, const wt_tensor *w, const wt_tensor *bias, const wt_tensor *norm, wt_tensor **y)
 {
     WT_TRY(wt_op_linear(p->r, x, w, y));
     if (bias) WT_TRY(wt_op_bias(p->r, *y, bias, y));
@@ -52,7 +52,7 @@ static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x,
     return wt_op_add(p->r, x, h, y);
 }
 
-static wt_status ffn(const pass *p, const wt_ffn *f, const wt_tensor *h, wt_tensor **y)
+static wt_status ffn(const pass *p, const wt_ffn *f, wt_tensor *h, wt_tensor **y)
 {
     wt_tensor *gate, *up;
     WT_TRY(wt_op_linear(p->r, h, f->gate, &gate));
@@ -62,7 +62,7 @@ static wt_status ffn(const pass *p, const wt_ffn *f, const wt_tensor *h, wt_tens
 }
 
 /* What the experts of a layer add: the routed ones, and the shared one if there is one. h: the normed input; x: the residual stream. */
-static wt_status experts(const pass *p, const wt_layer *l, const wt_tensor *h, const wt_tensor *x, wt_tensor **y)
+static wt_status experts(const pass *p, const wt_layer *l, wt_tensor *h, const wt_tensor *x, wt_tensor **y)
 {
     wt_tensor *routed, *shared;
     wt_route *rt;

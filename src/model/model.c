@@ -57,14 +57,14 @@ wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k)
     return WITAN_OK;
 }
 
-static wt_status open_parts(wt_model *m, const char *path, bool resident)
+static wt_status open_parts(wt_model *m, const char *path, const witan_model_options *o)
 {
     WT_TRY(wt_kernels_choose(m->cx, &m->k));
     WT_TRY(wt_gguf_open(m->cx, path, &m->file));
     WT_TRY(wt_config_arch(m->cx, m->file, &m->arch));
     WT_TRY(wt_config_read(m->cx, m->file, m->arch, &m->cfg));
-    WT_TRY(wt_vocab_open(m->cx, m->file, &m->vocab));
-    WT_TRY(wt_weights_open(m, resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED));
+    WT_TRY(wt_vocab_open(m->cx, m->file, o->pre, &m->vocab));
+    WT_TRY(wt_weights_open(m, o->resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED));
     WT_TRY(names(m));
     fill_info(m);
     wt_gguf_fingerprint(m->file, m->info.fingerprint);
@@ -76,7 +76,7 @@ wt_status witan_model_open(wt_ctx *cx, const char *path, const witan_model_optio
     wt_model *m = wt_alloc(cx, 1, sizeof *m);
     if (!m) return WITAN_ENOMEM;
     m->cx = cx;
-    wt_status st = open_parts(m, path, opts && opts->resident);
+    wt_status st = open_parts(m, path, opts ? opts : &(witan_model_options){ 0 });
     if (st != WITAN_OK) { witan_model_free(m); return st; }
     *out = m;
     return WITAN_OK;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 128, MOST_SEQ = 4096 };
+enum { CHUNK = 512, MOST_SEQ = 4096 };
 
 struct witan_session {
     wt_ctx *cx;

@@ -92,7 +92,7 @@ static wt_status check(wt_run *r, const wt_tensor *prob, const wt_route *rt)
     return wt_fail(r->cx, WT_EFORMAT, "layer %d: the router gives no finite weights (damaged weights, or activations that overflowed)", r->layer);
 }
 
-wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
+wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
                        const wt_mask *mask, wt_route **out)
 {
     int32_t n_tok = (int32_t)x->shape[0], n_exp = (int32_t)w_router->shape[0];

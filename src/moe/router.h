@@ -17,7 +17,7 @@ typedef struct wt_route_spec {
 } wt_route_spec;
 
 /* x [n_tok, d_model], w_router [n_exp, d_model], bias [n_exp] for selection only or NULL, mask NULL: all. The route lives in r->a. */
-wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, const wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
+wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
                        const wt_mask *mask, wt_route **out);
 
 #endif

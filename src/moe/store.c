@@ -86,7 +86,10 @@ wt_status wt_expert_store_open(wt_ctx *cx, wt_store_policy policy, int32_t n_lay
     st->own = wt_alloc(cx, (size_t)n_layer, sizeof *st->own);
     wt_status s = st->layer && st->own ? WITAN_OK : WITAN_ENOMEM;
     if (s == WITAN_OK) st->n_layer = n_layer;
-    for (int32_t i = 0; s == WITAN_OK && i < n_layer; i++) s = add(st, i, policy, d_model, layer + i);
+    for (int32_t i = 0; s == WITAN_OK && i < n_layer; i++) {
+        s = add(st, i, policy, d_model, layer + i);
+        if (s == WITAN_OK && policy == WT_STORE_RESIDENT) s = wt_progress(cx, "load", i + 1, n_layer, "layers");
+    }
     if (s != WITAN_OK) { wt_expert_store_free(st); return s; }
     *out = st;
     return WITAN_OK;

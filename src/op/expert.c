@@ -1,5 +1,6 @@
 /* The expert op: pairs grouped by expert, gate/up/activation in one pass over row blocks, then down, then each token's
- * pairs added in route order.
+ * pairs added in route order. Where the tier multiplies with bytes, tokens are rounded once for gate and up, and what they give is rounded
+ * by the task that made it: a block of 32 rows is a block of 32 values of its token.
  *
  * Tasks are (expert, row block), so one token's few experts keep all workers busy, and in prefill each weight block is unpacked
  * once for all tokens of its expert. Every output element is written by one task; nothing depends on which worker does it. */
@@ -16,8 +17,12 @@ typedef struct job {
     const wt_route *rt;
     group *grp; size_t n_grp;
     size_t d, ff;                     /* model width, widest expert of this call */
-    const float *x;
-    float *xg, *h, *u, *y;            /* grouped order: inputs, gate -> hidden, up, outputs */
+    wt_tensor *x;
+    float *xg, *h, *u, *y;            /* grouped order: inputs (NULL: not needed as floats), gate -> hidden, up, outputs */
+    wt_q8 *hq;                        /* hidden as bytes, NULL: not needed */
+    bool floats, bytes;               /* some gate or up needs its input so */
+    bool hidden_bytes;                /* some down does */
+    const int32_t *tok;               /* [n_pair] token of each grouped pair */
     float *scratch; size_t n_scratch; /* per worker */
     float *out;
     const int32_t *place;             /* pair -> grouped position */
@@ -50,23 +55,28 @@ static void gather(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
     (void)worker;
-    for (size_t i = begin; i < end; i++)
-        memcpy(j->xg + i * j->d, j->x + (size_t)pair_token(j->rt, j->rt->order[i]) * j->d, j->d * sizeof *j->xg);
+    for (size_t i = begin; i < end; i++) memcpy(j->xg + i * j->d, j->x->f32 + (size_t)j->tok[i] * j->d, j->d * sizeof *j->xg);
 }
+
+static wt_q8 *hidden_of(const job *j, const group *g) { return j->hq + (size_t)g->pair0 * (j->ff / 32 + 1); }
 
 static void gate_up(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
+    const wt_kernels *k = j->r->k;
     float *scratch = j->scratch + (size_t)worker * j->n_scratch;
     for (size_t i = begin; i < end; i++) {
         const group *g = find(j, i, false);
-        int64_t row = (int64_t)(i - g->task_up) * WT_ROW_BLOCK, n = min64(WT_ROW_BLOCK, g->d_ff - row);
-        size_t p0 = (size_t)g->pair0;
-        const float *x = j->xg + p0 * j->d;
+        int64_t block = (int64_t)(i - g->task_up), row = block * WT_ROW_BLOCK, n = min64(WT_ROW_BLOCK, g->d_ff - row);
+        size_t p0 = (size_t)g->pair0, n_tok = (size_t)g->n_pair;
+        wt_rows_x x = { j->xg ? j->xg + p0 * j->d : NULL, j->d, j->x->q8, j->tok + p0 };
         float *h = j->h + p0 * j->ff + row, *u = j->u + p0 * j->ff + row;
-        wt_rows_matmul(j->r->k, &g->w.gate, row, n, x, j->d, (size_t)g->n_pair, h, j->ff, scratch);
-        wt_rows_matmul(j->r->k, &g->w.up, row, n, x, j->d, (size_t)g->n_pair, u, j->ff, scratch);
-        for (size_t p = 0; p < (size_t)g->n_pair; p++) j->r->k->silu_mul(h + p * j->ff, h + p * j->ff, u + p * j->ff, (size_t)n);
+        wt_rows_matmul(k, &g->w.gate, row, n, &x, n_tok, h, j->ff, scratch);
+        wt_rows_matmul(k, &g->w.up, row, n, &x, n_tok, u, j->ff, scratch);
+        for (size_t p = 0; p < n_tok; p++) {
+            k->silu_mul(h + p * j->ff, h + p * j->ff, u + p * j->ff, (size_t)n);
+            if (wt_uses_bytes(k, &g->w.down)) k->quantize(hidden_of(j, g) + p * (size_t)(g->d_ff / 32) + block, h + p * j->ff, 1);
+        }
     }
 }
 
@@ -78,7 +88,8 @@ static void down(void *arg, size_t begin, size_t end, int worker)
         const group *g = find(j, i, true);
         int64_t row = (int64_t)(i - g->task_down) * WT_ROW_BLOCK, n = min64(WT_ROW_BLOCK, (int64_t)j->d - row);
         size_t p0 = (size_t)g->pair0;
-        wt_rows_matmul(j->r->k, &g->w.down, row, n, j->h + p0 * j->ff, j->ff, (size_t)g->n_pair, j->y + p0 * j->d + row, j->d, scratch);
+        wt_rows_x x = { j->h + p0 * j->ff, j->ff, j->hq ? hidden_of(j, g) : NULL, NULL };
+        wt_rows_matmul(j->r->k, &g->w.down, row, n, &x, (size_t)g->n_pair, j->y + p0 * j->d + row, j->d, scratch);
     }
 }
 
@@ -113,6 +124,10 @@ static wt_status groups(job *j, const wt_expert_source *src, size_t *n_up, size_
         g->task_down = *n_down;
         *n_up += n_block(g->d_ff);
         *n_down += n_block((int64_t)j->d);
+        bool gate = wt_uses_bytes(j->r->k, &g->w.gate), up = wt_uses_bytes(j->r->k, &g->w.up);
+        j->bytes |= gate || up;
+        j->floats |= !gate || !up;
+        j->hidden_bytes |= wt_uses_bytes(j->r->k, &g->w.down);
         if ((size_t)g->d_ff > j->ff) j->ff = (size_t)g->d_ff;
     }
     return WITAN_OK;
@@ -122,16 +137,21 @@ static wt_status buffers(job *j, wt_run *r)
 {
     const wt_route *rt = j->rt;
     size_t n = (size_t)rt->n_pair, widest = j->d > j->ff ? j->d : j->ff;
-    int32_t *place = wt_take_n(r->a, n, sizeof *place);
-    j->xg = wt_take_n(r->a, n * j->d, sizeof *j->xg);
+    int32_t *place = wt_take_n(r->a, n, sizeof *place), *tok = wt_take_n(r->a, n, sizeof *tok);
+    if (j->floats && !(j->xg = wt_take_n(r->a, n * j->d, sizeof *j->xg))) return WITAN_ENOMEM;
+    if (j->hidden_bytes && !(j->hq = wt_take_n(r->a, n * (j->ff / 32 + 1), sizeof *j->hq))) return WITAN_ENOMEM;
     j->h = wt_take_n(r->a, n * j->ff, sizeof *j->h);
     j->u = wt_take_n(r->a, n * j->ff, sizeof *j->u);
     j->y = wt_take_n(r->a, n * j->d, sizeof *j->y);
     j->n_scratch = WT_ROW_BLOCK * widest;
     j->scratch = wt_take_n(r->a, (size_t)r->cx->threads * j->n_scratch, sizeof *j->scratch);
-    if (!place || !j->xg || !j->h || !j->u || !j->y || !j->scratch) return WITAN_ENOMEM;
-    for (int32_t i = 0; i < rt->n_pair; i++) place[rt->order[i]] = i;
+    if (!place || !tok || !j->h || !j->u || !j->y || !j->scratch) return WITAN_ENOMEM;
+    for (int32_t i = 0; i < rt->n_pair; i++) {
+        place[rt->order[i]] = i;
+        tok[i] = pair_token(rt, rt->order[i]);
+    }
     j->place = place;
+    j->tok = tok;
     return WITAN_OK;
 }
 
@@ -151,23 +171,24 @@ static wt_status tap(wt_run *r, const job *j, const wt_tensor *x, const float **
 
 static wt_status compute(wt_run *r, job *j, size_t n_up, size_t n_down)
 {
+    if (j->bytes) WT_TRY(wt_as_bytes(r, j->x));
     WT_TRY(buffers(j, r));
     size_t share = (size_t)j->rt->n_pair / j->n_grp + 1;     /* tokens of a usual expert */
-    wt_parallel(r->cx, (size_t)j->rt->n_pair, 65536 / j->d + 1, gather, j);
+    if (j->floats) wt_parallel(r->cx, (size_t)j->rt->n_pair, 65536 / j->d + 1, gather, j);
     wt_parallel(r->cx, n_up, wt_block_grain(j->d * 2, share), gate_up, j);
     wt_parallel(r->cx, n_down, wt_block_grain(j->ff, share), down, j);
     wt_parallel(r->cx, (size_t)j->rt->n_tok, 16384 / j->d + 1, combine, j);
     return WITAN_OK;
 }
 
-wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, const wt_tensor *x, wt_tensor **out, const float **pair_y)
+wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, wt_tensor *x, wt_tensor **out, const float **pair_y)
 {
     size_t d = (size_t)x->shape[1], n_up, n_down;
     *pair_y = NULL;
     WT_TRY(wt_tensor_new(r->a, 2, x->shape, out));
     if (!rt->order) WT_TRY(wt_route_group(r->cx, rt, r->a));
     size_t most = (size_t)(rt->n_pair < rt->n_exp ? rt->n_pair : rt->n_exp);
-    job j = { .r = r, .rt = rt, .d = d, .x = x->f32, .out = (*out)->f32 };
+    job j = { .r = r, .rt = rt, .d = d, .x = x, .out = (*out)->f32 };
     j.grp = wt_take_n(r->a, most, sizeof *j.grp);
     if (!j.grp) return WITAN_ENOMEM;
     wt_status st = groups(&j, src, &n_up, &n_down);

@@ -23,6 +23,6 @@ typedef struct wt_expert_source {
  * x, out   [n_tok, d_model]
  * *pair_y  [n_pair, d_model] outputs before the gate, in pair order; lives in r->a (the EXPERT tap sends it)
  */
-wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, const wt_tensor *x, wt_tensor **out, const float **pair_y);
+wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, wt_tensor *x, wt_tensor **out, const float **pair_y);
 
 #endif

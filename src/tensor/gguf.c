@@ -216,11 +216,22 @@ static wt_status place(wt_gguf *g)
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
 
+/* What people have at hand when it is not GGUF. */
+static wt_status other_format(cursor *c, const uint8_t *m)
+{
+    static const struct { const char *magic, *name; } known[] = {
+        { "PK\3\4", "a PyTorch (zip) file" }, { "tjgg", "a GGML file of old" }, { "fmgg", "a GGML file of old" }, { "lmgg", "a GGML file of old" } };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!memcmp(m, known[i].magic, 4)) return wt_fail(c->cx, WT_EFORMAT, "%s: expected a GGUF file, this is %s", c->path, known[i].name);
+    if (c->n > 9 && c->p[8] == '{') return wt_fail(c->cx, WT_EFORMAT, "%s: expected a GGUF file, this looks like a safetensors file", c->path);
+    return wt_fail(c->cx, WT_EFORMAT, "%s: not a GGUF file (begins with bytes %02x %02x %02x %02x)", c->path, m[0], m[1], m[2], m[3]);
+}
+
 static wt_status header(cursor *c, wt_gguf *g, uint64_t *n_tensor, uint64_t *n_kv)
 {
     const uint8_t *magic;
     WT_TRY(bytes(c, 4, "the header", &magic));
-    if (memcmp(magic, "GGUF", 4)) return wt_fail(c->cx, WT_EFORMAT, "%s: not a GGUF file (begins with bytes %02x %02x %02x %02x)", c->path, magic[0], magic[1], magic[2], magic[3]);
+    if (memcmp(magic, "GGUF", 4)) return other_format(c, magic);
     WT_TRY(u32(c, "the header", &g->version));
     if (g->version > 0xffff && !(g->version & 0xffff))
         return wt_fail(c->cx, WT_EUNSUPPORTED, "%s: big-endian GGUF is not supported", c->path);

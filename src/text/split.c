@@ -1,124 +1,83 @@
-/* Splitting rules, written by hand.
- *   gpt-2:     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
- *   starcoder: every \p{N} alone, the rest by gpt-2
- *   llama3:    as qwen2 with \p{N}{1,3} for \p{N}
- *   qwen2:     '[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*
- *              |\s*[\r\n]+|\s+(?!\S)|\s+
- * Bytes that are not UTF-8 count, each alone, as symbols: neither letter, number nor space. */
-#include "text/vocab.h"
+#include "text/split.h"
 
 #include <string.h>
-#include <strings.h>
-#include <utf8proc.h>
 
-typedef enum class { SPACE, LETTER, NUMBER, OTHER, END } class;
+/* ---- rules ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_space(int32_t c)
+#define RULE(name, ...) static const wt_split_rule name = { .step = { __VA_ARGS__ } }
+
+const wt_split_rule wt_split_gpt2 = { .step = { wt_pat_gpt2 } };
+static const wt_split_rule llama3 = { .step = { wt_pat_llama3 }, .whole_first = true, .begin = true };
+static const wt_split_rule tekken = { .step = { wt_pat_tekken }, .whole_first = true, .begin = true };
+static const wt_split_rule minicpm5 = { .step = { wt_pat_number3, wt_pat_minicpm5 }, .whole_first = true };
+RULE(starcoder, wt_pat_number, wt_pat_gpt2);
+RULE(falcon, wt_pat_falcon, wt_pat_gpt2, wt_pat_ascii3);
+RULE(dbrx, wt_pat_llama3);
+RULE(qwen2, wt_pat_qwen2);
+RULE(qwen35, wt_pat_qwen35);
+RULE(deepseek_coder, wt_pat_newline, wt_pat_coder_letters, wt_pat_coder_punct, wt_pat_cjk, wt_pat_number);
+RULE(deepseek_llm, wt_pat_newline, wt_pat_llm_letters, wt_pat_llm_punct, wt_pat_trailing, wt_pat_cjk, wt_pat_numbers);
+RULE(deepseek_v3, wt_pat_number3, wt_pat_kana, wt_pat_deepseek3);
+RULE(gpt4o, wt_pat_gpt4o);
+RULE(seed_coder, wt_pat_seed_coder);
+RULE(exaone_moe, wt_pat_exaone_moe);
+RULE(superbpe, wt_pat_numbers, wt_pat_thousands);
+RULE(bloom, wt_pat_bloom);
+RULE(viking, wt_pat_bloom, wt_pat_number);
+RULE(kimi, wt_pat_kimi);
+RULE(afmoe, wt_pat_threes, wt_pat_spaceless, wt_pat_deepseek3);
+RULE(cohere2moe, wt_pat_threes, wt_pat_gpt4o);
+RULE(laguna, wt_pat_lines, wt_pat_qwen2);
+RULE(ufakzeka, wt_pat_plain_words);
+
+static const struct { const char *name; const wt_split_rule *rule; } known[] = {
+    { "gpt-2", &wt_split_gpt2 }, { "phi-2", &wt_split_gpt2 }, { "mpt", &wt_split_gpt2 }, { "olmo", &wt_split_gpt2 }, { "jais", &wt_split_gpt2 },
+    { "gigachat", &wt_split_gpt2 }, { "mellum", &wt_split_gpt2 }, { "exaone4", &wt_split_gpt2 }, { "trillion", &wt_split_gpt2 },
+    { "granite-docling", &wt_split_gpt2 }, { "a.x-4.0", &wt_split_gpt2 }, { "modern-bert", &wt_split_gpt2 },
+    { "starcoder", &starcoder }, { "refact", &starcoder }, { "command-r", &starcoder }, { "smollm", &starcoder }, { "codeshell", &starcoder },
+    { "exaone", &starcoder }, { "minerva-7b", &starcoder }, { "mellum2", &starcoder },
+    { "falcon", &falcon },
+    { "llama-bpe", &llama3 }, { "llama3", &llama3 }, { "llama-v3", &llama3 }, { "falcon3", &llama3 }, { "falcon-h1", &llama3 },
+    { "pixtral", &llama3 }, { "lfm2", &llama3 }, { "midm-2.0", &llama3 },
+    { "dbrx", &dbrx }, { "smaug-bpe", &dbrx }, { "glm4", &dbrx }, { "chatglm-bpe", &dbrx },
+    { "qwen2", &qwen2 }, { "qwen3", &qwen2 }, { "deepseek-r1-qwen", &qwen2 }, { "stablelm2", &qwen2 }, { "hunyuan", &qwen2 },
+    { "solar-open", &qwen2 }, { "grok-2", &qwen2 }, { "megrez", &qwen2 }, { "kormo", &qwen2 },
+    { "bailingmoe", &qwen2 }, { "bailingmoe2", &qwen2 }, { "llada-moe", &qwen2 },    /* written otherwise, cuts the same */
+    { "qwen35", &qwen35 },
+    { "deepseek-coder", &deepseek_coder }, { "deepseek-llm", &deepseek_llm },
+    { "deepseek-v3", &deepseek_v3 }, { "hunyuan-dense", &deepseek_v3 }, { "joyai-llm", &deepseek_v3 }, { "hy_v4", &deepseek_v3 },
+    { "gpt-4o", &gpt4o }, { "llama4", &gpt4o }, { "kanana2", &gpt4o }, { "minimax-m2", &gpt4o }, { "tekken", &tekken },
+    { "seed-coder", &seed_coder }, { "exaone-moe", &exaone_moe }, { "minicpm5", &minicpm5 }, { "superbpe", &superbpe },
+    { "bloom", &bloom }, { "poro-chat", &bloom }, { "gpt3-finnish", &bloom }, { "viking", &viking },
+    { "kimi-k2", &kimi }, { "afmoe", &afmoe }, { "cohere2moe", &cohere2moe }, { "tiny_aya", &cohere2moe }, { "laguna", &laguna },
+    { "ufakzeka", &ufakzeka },
+};
+
+const wt_split_rule *wt_split_find(const char *name, size_t n)
 {
-    return (c >= 9 && c <= 13) || c == 32 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strlen(known[i].name) == n && !memcmp(known[i].name, name, n)) return known[i].rule;
+    return NULL;
 }
 
-/* Class and length of the character at s. */
-static class look(const char *s, size_t n, size_t *len)
+const char *wt_split_name(size_t i) { return i < sizeof known / sizeof *known ? known[i].name : NULL; }
+
+/* ---- cutting -------------------------------------------------------------------------------------------------------- */
+
+static wt_status cut(wt_pattern *const *step, const char *s, size_t n, wt_piece_fn *each, void *arg)
 {
-    *len = 1;
-    if (!n) { *len = 0; return END; }
-    utf8proc_int32_t c;
-    utf8proc_ssize_t k = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)(n < 4 ? n : 4), &c);
-    if (k <= 0) return OTHER;
-    *len = (size_t)k;
-    if (is_space(c)) return SPACE;
-    switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO: return LETTER;
-    case UTF8PROC_CATEGORY_ND: case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_NO: return NUMBER;
-    default: return OTHER;
+    size_t gap = 0, len, memo = 0;
+    if (!*step) return each(arg, s, n);
+    for (size_t at = 0; at < n; at += len) {
+        if (!(*step)(s + at, n - at, &len, &memo)) continue;
+        if (at > gap) WT_TRY(cut(step + 1, s + gap, at - gap, each, arg));
+        WT_TRY(cut(step + 1, s + at, len, each, arg));
+        gap = at + len;
     }
+    return n > gap ? cut(step + 1, s + gap, n - gap, each, arg) : WITAN_OK;
 }
 
-/* Bytes of the run of one class that begins at s. */
-static size_t run(const char *s, size_t n, class want)
+wt_status wt_split(const wt_split_rule *r, const char *s, size_t n, wt_piece_fn *each, void *arg)
 {
-    size_t at = 0, len;
-    while (look(s + at, n - at, &len) == want) at += len;
-    return at;
+    return cut(r->step, s, n, each, arg);
 }
-
-/* Length of 's, 't, 're ... at s, 0 if there is none. */
-static size_t contraction(const char *s, size_t n, bool any_case)
-{
-    static const char *const end[] = { "'s", "'t", "'re", "'ve", "'m", "'ll", "'d" };
-    for (size_t i = 0; i < sizeof end / sizeof *end; i++) {
-        size_t k = strlen(end[i]);
-        if (k <= n && !(any_case ? strncasecmp(s, end[i], k) : memcmp(s, end[i], k))) return k;
-    }
-    return 0;
-}
-
-/* White space: all of it at the end of the text, else all but the last character, which may begin the next piece. */
-static size_t spaces(const char *s, size_t n)
-{
-    size_t all = 0, last = 0, len;
-    while (look(s + all, n - all, &len) == SPACE) { all += len; last = len; }
-    return all == n || all == last ? all : all - last;
-}
-
-size_t wt_split_gpt2(const char *text, size_t n)
-{
-    size_t len, next_len;
-    class c = look(text, n, &len);
-    if (*text == '\'') {
-        size_t k = contraction(text, n, false);
-        if (k) return k;
-    }
-    if (c != SPACE) return run(text, n, c);
-    class next = look(text + len, n - len, &next_len);
-    if (*text == ' ' && next != SPACE && next != END) return 1 + run(text + 1, n - 1, next);
-    return spaces(text, n);
-}
-
-/* gpt-2 on text whose numbers have been cut out first: a run of anything else ends where a number begins, and white space before a number
- * stands at the end of its piece. */
-size_t wt_split_starcoder(const char *text, size_t n)
-{
-    size_t len, part = 0;
-    if (look(text, n, &len) == NUMBER) return len;
-    while (part < n && look(text + part, n - part, &len) != NUMBER) part += len;
-    return wt_split_gpt2(text, part);
-}
-
-static bool newline(char c) { return c == '\r' || c == '\n'; }
-
-/* White space that holds a line end is cut behind the last one. */
-static size_t lines(const char *s, size_t n)
-{
-    size_t all = run(s, n, SPACE);
-    while (all && !newline(s[all - 1])) all--;
-    return all;
-}
-
-/* The rule of llama-3 and qwen2, which differ in how many digits stay together. */
-static size_t split_modern(const char *text, size_t n, int digits)
-{
-    size_t len, next_len, k;
-    class c = look(text, n, &len);
-    if (*text == '\'' && (k = contraction(text, n, true))) return k;
-    if (c == LETTER) return run(text, n, LETTER);
-    if (c == NUMBER) {
-        for (k = len; --digits && look(text + k, n - k, &len) == NUMBER;) k += len;
-        return k;
-    }
-    class next = look(text + len, n - len, &next_len);
-    if (next == LETTER && !newline(*text)) return len + run(text + len, n - len, LETTER);
-    if (c == OTHER || (*text == ' ' && next == OTHER)) {
-        size_t at = c == OTHER ? 0 : 1;
-        at += run(text + at, n - at, OTHER);
-        while (at < n && newline(text[at])) at++;
-        return at;
-    }
-    return (k = lines(text, n)) ? k : spaces(text, n);
-}
-
-size_t wt_split_qwen2(const char *text, size_t n) { return split_modern(text, n, 1); }
-size_t wt_split_llama3(const char *text, size_t n) { return split_modern(text, n, 3); }
