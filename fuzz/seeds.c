@@ -255,7 +255,7 @@ static void texts(void)
         "the the then in aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 1234567", "it's we'll THEY'RE I'm 's 'S don't", "a  b   c\n\n d\t\te \r\n f  \n ",
         "caf\xC3\xA9 \xE5\xAD\x97 \xF0\x9F\x98\x80 e\xCC\x81 \xD9\x85\xC2\xA0x", "<|end|> a<|end<tool>b\xEF\xBD\x9C", "\xFF\xFE\xC3 \xE5\xAD\x80\xED\xA0\x80\xF4\x90\x80\x80", "x=3; print(x) /* \xE2\x96\x81 */" };
     char name[32], buf[200];
-    for (size_t v = 0; v < fuzz_n_vocabularies; v++)
+    for (size_t v = 0; v < fuzz_vocabulary_count(); v++)
         for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
             snprintf(name, sizeof name, "%zu-%zu", v, i);
             int n = snprintf(buf, sizeof buf, "%c%c%s", (int)v, i % 2 ? 6 : 0, text[i]);

@@ -253,8 +253,8 @@ static wt_status alignment(wt_gguf *g)
     const wt_kv *kv = wt_gguf_kv(g, "general.alignment");
     g->alignment = 32;
     if (!kv) return WITAN_OK;
-    if (kv->type != WT_KV_U32 || !kv->v.u || kv->v.u > 1 << 20 || (kv->v.u & (kv->v.u - 1)))
-        return wt_fail(g->cx, WT_EFORMAT, "%s: general.alignment: expected a u32 power of two up to 2^20", g->path);
+    if (kv->type != WT_KV_U32 || kv->v.u < 8 || kv->v.u > 1 << 20 || (kv->v.u & (kv->v.u - 1)))   /* 8: numbers are read where they stand */
+        return wt_fail(g->cx, WT_EFORMAT, "%s: general.alignment: expected a u32 power of two from 8 to 2^20", g->path);
     g->alignment = (uint32_t)kv->v.u;
     return WITAN_OK;
 }
