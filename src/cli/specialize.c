@@ -61,7 +61,7 @@ static int print_json(cli *c, const witan_specialize_options *s, const witan_spe
 static void line(const char *what, double before, double after, const char *fmt)
 {
     char a[32], b[32];
-    if (!isfinite(before) || !isfinite(after)) return;
+    if (!isfinite(before) || !isfinite(after) || !fmt) return;
     snprintf(a, sizeof a, fmt, before);
     snprintf(b, sizeof b, fmt, after);
     printf("%-28s %12s %12s\n", what, a, b);
