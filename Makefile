@@ -3,9 +3,10 @@ BUILD ?= build
 DEMO   = $(BUILD)/demo
 DOMAIN ?= code
 MODEL  = models/council-Q8_0.gguf
+FUZZ_TIME ?= 60
 prefix ?= $(PREFIX)
 
-.PHONY: all setup demo debug test test-debug bench install uninstall clean help
+.PHONY: all setup demo debug test test-debug fuzz bench install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -41,6 +42,15 @@ test-debug: debug
 	@ninja -C build-debug tests
 	@tests/run build-debug
 
+build-fuzz/build.ninja: | setup
+	@command -v clang >/dev/null || { echo "make fuzz needs clang with its runtime libraries, on Debian: apt-get install clang" >&2; exit 1; }
+	@CC=clang meson setup build-fuzz -Dfuzz=true -Dbuildtype=debug -Doptimization=2 -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+# Every fuzz target for FUZZ_TIME seconds; one line for each.
+fuzz: build-fuzz/build.ninja
+	@ninja -C build-fuzz fuzzers
+	@fuzz/run build-fuzz $(FUZZ_TIME)
+
 # What observing costs, on the model that ships. Quote medians and ratios; take them on an idle machine.
 bench: all
 	@ninja -C $(BUILD) overhead
@@ -55,7 +65,7 @@ uninstall:
 	@ninja -C $(BUILD) uninstall
 
 clean:
-	rm -rf build build-debug
+	rm -rf build build-debug build-fuzz
 
 help:
 	@echo "make             install missing packages, build $(BUILD)/witan"
@@ -63,6 +73,7 @@ help:
 	@echo "make test        every test; the last line counts them"
 	@echo "make debug       build-debug/witan with address and undefined-behaviour checks"
 	@echo "make test-debug  every test under those checks"
+	@echo "make fuzz        every fuzz target for FUZZ_TIME=$(FUZZ_TIME) seconds (needs clang)"
 	@echo "make bench       speed of prefill and decode, and what profiling adds"
 	@echo "make install     install the command, the library, manual pages and completions (prefix=/usr, DESTDIR=...)"
 	@echo "make uninstall   remove what was installed last"

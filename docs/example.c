@@ -34,7 +34,7 @@ int main(int argc, char **argv)
         int32_t id = witan_sample(sampler, witan_logits(session, 0));
         char *text;
         if (id < 0 || id == witan_model_get_info(model)->eos) break;
-        if (witan_detokenize(cx, model, &id, 1, true, &text, &n) || (fputs(text, stdout), witan_free(cx, text), witan_feed(session, 0, &id, 1)))
+        if (witan_token_text(cx, model, id, true, &text, &n) || (fputs(text, stdout), witan_free(cx, text), witan_feed(session, 0, &id, 1)))
             status = failed(cx);
     }
     puts("");

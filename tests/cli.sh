@@ -53,6 +53,15 @@ succeed "[0, " "ids as a list" "$W" tokenize "$M" 'hello there' --ids
 "$W" tokenize "$M" --ids --no-special --stdin <"$D" >"$T/ids"; "$W" tokenize "$M" --decode --file "$T/ids" >"$T/back"
 result "$(cmp -s "$D" "$T/back"; echo $?)" "ids decode to the bytes they came from"
 refuse 1 "outside [0, 512)" "id outside the vocabulary" "$W" tokenize "$M" --decode 512
+V=$root/tests/gold/vocab-bpe.gguf
+refuse 1 "witan-test" "a splitting rule that is unknown" "$W" tokenize "$V" hello
+refuse 1 "--pre NAME" "what to do about it" "$W" tokenize "$V" hello
+refuse 1 'nearest known name is "qwen2"' "a mistyped --pre" "$W" tokenize "$V" hello --pre qwen22
+succeed "[" "--pre goes on" "$W" tokenize "$V" hello --pre qwen2 --ids
+"$W" tokenize "$V" '12 x' --pre qwen2 >"$T/out" 2>"$T/err"; grep -q 'witan-test.*qwen2' "$T/err"
+result $? "and says which rule is used instead of which"
+"$W" tokenize "$root/tests/gold/vocab-spm.gguf" '  the fox' --ids --no-special >"$T/ids"
+result "$([ "$("$W" tokenize "$root/tests/gold/vocab-spm.gguf" --decode --file "$T/ids")" = "  the fox" ]; echo $?)" "SentencePiece decodes to the text"
 
 # ---- measuring
 succeed "all" "eval prints a table" "$W" eval "$M" --task "$T/data/all.test.jsonl" --limit 3

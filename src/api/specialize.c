@@ -17,7 +17,7 @@
 static wt_status open_model(wt_specialize *s)
 {
     int32_t n_keep;
-    WT_TRY(witan_model_open(s->cx, s->o->model, NULL, &s->model));
+    WT_TRY(witan_model_open(s->cx, s->o->model, &(witan_model_options){ .pre = s->o->pre }, &s->model));
     if (!s->model->info.n_exp) return wt_fail(s->cx, WT_EUNSUPPORTED, "%s: is dense, expected a mixture of experts", s->o->model);
     for (int32_t i = 0; i < s->model->cfg.n_layer; i++)
         if (s->model->layer[i].n_exp)
@@ -52,7 +52,7 @@ static wt_status write_and_check(wt_specialize *s)
     wt_status st = witan_plan_apply(s->cx, s->model, s->plan, s->o->command, name);
     if (st != WITAN_OK) { wt_free(s->cx, name); return st; }
     s->staged = name;
-    WT_TRY(witan_model_open(s->cx, name, NULL, &s->small));
+    WT_TRY(witan_model_open(s->cx, name, &(witan_model_options){ .pre = s->o->pre }, &s->small));
     return wt_specialize_verify(s);
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct opts { const char *prompt, *generate, *batch; int32_t depth, repeat; bool resident, json; } opts;
+typedef struct opts { const char *prompt, *generate, *batch, *pre; int32_t depth, repeat; bool resident, json; } opts;
 
 static const witan_param param[] = {
     { .name = "prompt", .type = WITAN_P_STR, .offset = offsetof(opts, prompt), .def_text = "512", .metavar = "N,N", .alias = "p",
@@ -18,6 +18,7 @@ static const witan_param param[] = {
     { .name = "repeat", .type = WITAN_P_I32, .offset = offsetof(opts, repeat), .def = 5, .min = 1, .max = 1000, .alias = "r",
       .help = "measure so many times, after one round to warm up" },
     WITAN_FLAG(opts, resident, "copy expert weights into memory instead of using the mapped file"),
+    CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object a line"),
     { 0 }
 };
@@ -92,7 +93,7 @@ static int run(cli *c, const void *opts_)
     if ((status = numbers("generate", o->generate, 0, generate, &n_generate)) >= 0) return status;
     if ((status = numbers("batch", o->batch, 1, batch, &n_batch)) >= 0) return status;
     double start = cli_now();
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident }, &m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident, .pre = o->pre }, &m)) return cli_failed(c);
     double seconds = cli_now() - start;
     status = witan_machine_measure(c->cx, &machine) ? cli_failed(c) : EXIT_OK;
     cli_progress_end(c);

@@ -108,6 +108,10 @@ bool cli_size(const char *text, int64_t *bytes);
 /* Reads a text argument: file (NULL: none), argument, or standard input. Free with free. Returns an exit status, -1 when it went well. */
 int cli_read_text(cli *c, const char *file, const char *argument, char **text, size_t *n);
 
+/* The row of --pre in the table of a command that opens a model; its options have a `const char *pre`. */
+#define CLI_PRE_HELP "splitting rule of the tokenizer where the file names one that is unknown, or none"
+#define CLI_PRE(T) WITAN_TEXT(T, pre, NULL, "NAME", CLI_PRE_HELP)
+
 /* Loads a plan and checks that it fits the model. Returns an exit status, -1 when it went well; *plan is set as soon as it is loaded. */
 int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **plan);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct opts {
-    const char *text, *jsonl, *task, *domain, *plan;
+    const char *text, *jsonl, *task, *domain, *plan, *pre;
     int32_t ctx, limit, predict;
     bool json;
 } opts;
@@ -21,6 +21,7 @@ static const witan_param param[] = {
     { .name = "predict", .type = WITAN_P_I32, .offset = offsetof(opts, predict), .def = 64, .min = 1, .max = 1 << 20, .alias = "n",
       .help = "most tokens of an answer" },
     WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
+    CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print JSON"),
     { 0 }
 };
@@ -104,7 +105,7 @@ static int run(cli *c, const void *opts_)
     witan_plan *plan = NULL;
     int status = -1;
     if (!o->text && !o->jsonl && !o->task) return cli_usage("eval: expected --text, --jsonl or --task");
-    if (witan_model_open(c->cx, c->arg[0], NULL, &m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .pre = o->pre }, &m)) return cli_failed(c);
     if (o->plan) status = cli_load_plan(c, o->plan, m, &plan);
     if (status < 0) status = measure(c, o, m, plan);
     witan_plan_free(plan);

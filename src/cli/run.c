@@ -9,7 +9,7 @@
 
 typedef struct opts {
     witan_sample_options s;                      /* first: witan_sample_param has its offsets */
-    const char *file, *plan;
+    const char *file, *plan, *pre;
     int32_t predict, ctx;
     bool json, resident;
 } opts;
@@ -22,6 +22,7 @@ static const witan_param param[] = {
       .help = "context in tokens; 0: what the model was trained for, at most 4096" },
     WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
     WITAN_FLAG(opts, resident, "copy expert weights into memory instead of mapping the file"),
+    CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object at the end instead of the text"),
     { 0 }
 };
@@ -57,7 +58,7 @@ static int append(job *j, int32_t id)
 {
     char *piece;
     size_t n;
-    if (witan_detokenize(j->c->cx, j->m, &id, 1, true, &piece, &n)) return cli_failed(j->c);
+    if (witan_token_text(j->c->cx, j->m, id, true, &piece, &n)) return cli_failed(j->c);
     char *text = realloc(j->text, j->n_text + n + 1);
     if (text) {
         j->text = text;
@@ -131,7 +132,7 @@ static int prepare(job *j)
     if (status >= 0) return status;
     size_t bad = witan_utf8_check(j->prompt, j->n_prompt);
     if (bad < j->n_prompt) return cli_fail(c, "%s: expected a prompt in UTF-8, byte %zu is not", file, bad);
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident }, &j->m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident, .pre = o->pre }, &j->m)) return cli_failed(c);
     const witan_model_info *f = witan_model_get_info(j->m);
     if (o->plan && (status = cli_load_plan(c, o->plan, j->m, &j->plan)) >= 0) return status;
     if (witan_tokenize(c->cx, j->m, j->prompt, j->n_prompt, WITAN_TOK_BOS | WITAN_TOK_SPECIAL, &j->ids, &j->n_ids)) return cli_failed(c);

@@ -23,6 +23,7 @@ static const witan_param param[] = {
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, s.n_ctx), .max = 1 << 24, .alias = "c", .help = "demonstrations are cut at so many tokens; 0: what the model was trained for" },
     { ROW(save_plan, WITAN_P_STR), .metavar = "FILE.json", .help = "write the plan (JSON), for `witan run --plan`; without -o only that" },
     { ROW(save_record, WITAN_P_STR), .metavar = "FILE.json", .help = "also write the calibration record (JSON)" },
+    { ROW(pre, WITAN_P_STR), .metavar = "NAME", .help = CLI_PRE_HELP },
     WITAN_FLAG(opts, json, "print the result as JSON"),
     { 0 }
 };
@@ -100,7 +101,8 @@ static int plan_only(cli *c, const opts *given, const witan_specialize_options *
     witan_plan *p = NULL;
     witan_profile_options po = { .data = s->demos, .domain = s->domain, .n_ctx = s->n_ctx };
     witan_plan_options o = { .score = s->score, .keep = s->keep, .gate = (witan_gate)s->gate, .seed = s->seed };
-    bool bad = witan_model_open(c->cx, s->model, NULL, &m) || witan_profile(c->cx, m, &po, &r) || witan_plan_make(c->cx, m, r, &o, &p) ||
+    bool bad = witan_model_open(c->cx, s->model, &(witan_model_options){ .pre = s->pre }, &m) ||
+               witan_profile(c->cx, m, &po, &r) || witan_plan_make(c->cx, m, r, &o, &p) ||
                (s->save_record && witan_record_save(c->cx, r, s->save_record)) || witan_plan_save(c->cx, p, s->save_plan);
     cli_progress_end(c);
     int status = bad ? cli_failed(c) : print_plan(c, given, s, m, p);

@@ -12,7 +12,7 @@ static const witan_param param[] = {
     { .name = "stdin", .type = WITAN_P_BOOL, .offset = offsetof(opts, stdin_), .max = 1, .help = "read the text (or ids) from standard input" },
     WITAN_FLAG(opts, decode, "the other way: ids to text"),
     WITAN_TEXT(opts, file, NULL, "FILE", "read the text (or ids) from this file"),
-    WITAN_TEXT(opts, pre, NULL, "NAME", "splitting rule to use where the file names one that is unknown, or none"),
+    CLI_PRE(opts),
     { 0 }
 };
 

@@ -164,6 +164,8 @@ static wt_status sizes(const cursor *c, wt_tensor *t, uint32_t type, uint32_t n_
     if (ne[0] % ti->block)
         return wt_fail(c->cx, WT_EFORMAT, "%s: %s: rows of %llu values are not whole blocks of %u (%s)", c->path, t->name,
                        (unsigned long long)ne[0], ti->block, ti->name);
+    if (ti->group && (n_dim < 2 || ne[1] % WT_GROUP))
+        return wt_fail(c->cx, WT_EFORMAT, "%s: %s: %llu rows are not whole groups of %d (%s)", c->path, t->name, (unsigned long long)(n_dim < 2 ? 1 : ne[1]), WT_GROUP, ti->name);
     if (wt_mul_over(t->n / ti->block, ti->bytes, &t->bytes))
         return wt_fail(c->cx, WT_EFORMAT, "%s: %s: more bytes than memory can address", c->path, t->name);
     return WITAN_OK;
@@ -251,8 +253,8 @@ static wt_status alignment(wt_gguf *g)
     const wt_kv *kv = wt_gguf_kv(g, "general.alignment");
     g->alignment = 32;
     if (!kv) return WITAN_OK;
-    if (kv->type != WT_KV_U32 || !kv->v.u || kv->v.u > 1 << 20 || (kv->v.u & (kv->v.u - 1)))
-        return wt_fail(g->cx, WT_EFORMAT, "%s: general.alignment: expected a u32 power of two up to 2^20", g->path);
+    if (kv->type != WT_KV_U32 || kv->v.u < 8 || kv->v.u > 1 << 20 || (kv->v.u & (kv->v.u - 1)))   /* 8: numbers are read where they stand */
+        return wt_fail(g->cx, WT_EFORMAT, "%s: general.alignment: expected a u32 power of two from 8 to 2^20", g->path);
     g->alignment = (uint32_t)kv->v.u;
     return WITAN_OK;
 }

@@ -129,16 +129,16 @@ static const wt_type_info info[WT_N_TYPE] = {
     [WT_F32] = { "F32", 1, 4, unpack_f32, pack_f32 },
     [WT_F16] = { "F16", 1, 2, unpack_f16, pack_f16 },
     [WT_Q4_0] = { "Q4_0", 32, 18, unpack_q4_0, pack_q4_0 },
-    [WT_Q4_1] = { "Q4_1", 32, 20, wt_unpack_q4_1, NULL },
-    [WT_Q5_0] = { "Q5_0", 32, 22, wt_unpack_q5_0, NULL },
-    [WT_Q5_1] = { "Q5_1", 32, 24, wt_unpack_q5_1, NULL },
+    [WT_Q4_1] = { "Q4_1", 32, 20, wt_unpack_q4_1, wt_pack_q4_1 },
+    [WT_Q5_0] = { "Q5_0", 32, 22, wt_unpack_q5_0, wt_pack_q5_0 },
+    [WT_Q5_1] = { "Q5_1", 32, 24, wt_unpack_q5_1, wt_pack_q5_1 },
     [WT_Q8_0] = { "Q8_0", 32, 34, unpack_q8_0, pack_q8_0 },
     [9] = { "Q8_1", 32, 36, NULL, NULL },
     [WT_Q2_K] = { "Q2_K", 256, 84, wt_unpack_q2_k, NULL },
     [WT_Q3_K] = { "Q3_K", 256, 110, wt_unpack_q3_k, NULL },
-    [WT_Q4_K] = { "Q4_K", 256, 144, wt_unpack_q4_k, NULL },
-    [WT_Q5_K] = { "Q5_K", 256, 176, wt_unpack_q5_k, NULL },
-    [WT_Q6_K] = { "Q6_K", 256, 210, wt_unpack_q6_k, NULL },
+    [WT_Q4_K] = { "Q4_K", 256, 144, wt_unpack_q4_k, wt_pack_q4_k },
+    [WT_Q5_K] = { "Q5_K", 256, 176, wt_unpack_q5_k, wt_pack_q5_k },
+    [WT_Q6_K] = { "Q6_K", 256, 210, wt_unpack_q6_k, wt_pack_q6_k },
     [15] = { "Q8_K", 256, 292, NULL, NULL },
     [16] = { "IQ2_XXS", 256, 66, NULL, NULL },
     [17] = { "IQ2_XS", 256, 74, NULL, NULL },
@@ -161,12 +161,24 @@ static const wt_type_info info[WT_N_TYPE] = {
     [40] = { "NVFP4", 64, 36, NULL, NULL },
     [41] = { "Q1_0", 128, 18, NULL, NULL },
     [42] = { "Q2_0", 64, 18, NULL, NULL },
+    [WT_Q4_0_X8] = { "Q4_0_X8", 32, 18, .group = true, .base = WT_Q4_0, .regroup = wt_regroup_q4_0, .ungroup = wt_ungroup_q4_0 },
+    [WT_Q8_0_X8] = { "Q8_0_X8", 32, 34, .group = true, .base = WT_Q8_0, .regroup = wt_regroup_q8_0, .ungroup = wt_ungroup_q8_0 },
+    [WT_Q4_K_X8] = { "Q4_K_X8", 256, 144, .group = true, .base = WT_Q4_K, .regroup = wt_regroup_q4_k, .ungroup = wt_ungroup_q4_k },
 };
 
 const wt_type_info *wt_type_get(uint32_t type)
 {
     static const wt_type_info unknown = { .name = "?" };
     return type < WT_N_TYPE && info[type].name ? info + type : &unknown;
+}
+
+bool wt_readable(uint32_t type) { return wt_type_get(type)->unpack || wt_type_get(type)->group; }
+
+bool wt_grouped(uint32_t type, wt_type *out)
+{
+    for (uint32_t t = 0; t < WT_N_TYPE; t++)
+        if (info[t].group && info[t].base == type) { *out = (wt_type)t; return true; }
+    return false;
 }
 
 bool wt_row_bytes(uint32_t type, uint64_t n, size_t *bytes)

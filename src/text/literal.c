@@ -18,7 +18,10 @@ static int by_bytes(const void *a, const void *b, void *vocab)
     return c ? c : n != m ? (n > m) - (n < m) : (i > j) - (i < j);
 }
 
-static bool looked_for(const wt_vocab *v, int32_t id) { return wt_vocab_literal(v, id) && length(v, id) > 0 && length(v, id) <= LONGEST; }
+static bool looked_for(const wt_vocab *v, int32_t id)
+{
+    return wt_vocab_literal(v, id) && length(v, id) > 0 && length(v, id) <= LONGEST;
+}
 
 wt_status wt_literal_index(wt_vocab *v)
 {

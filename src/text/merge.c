@@ -123,7 +123,10 @@ static wt_status copy_room(wt_merger *w, size_t n)
     return WITAN_OK;
 }
 
-static sym symbol(size_t i, size_t at, size_t n, int32_t id) { return (sym){ id, (int32_t)i - 1, (int32_t)i + 1, (int32_t)at, (int32_t)n }; }
+static sym symbol(size_t i, size_t at, size_t n, int32_t id)
+{
+    return (sym){ id, (int32_t)i - 1, (int32_t)i + 1, (int32_t)at, (int32_t)n };
+}
 
 /* ---- byte-level BPE ------------------------------------------------------------------------------------------------- */
 
@@ -161,48 +164,62 @@ wt_status wt_merge_bpe(wt_merger *w, const char *s, size_t n)
 /* ---- SentencePiece -------------------------------------------------------------------------------------------------- */
 
 /* A character that is no token: its bytes, or else one unknown token for it and those that follow it directly. */
-static wt_status fall_back(wt_merger *w, const sym *c, bool *unknown)
+static wt_status fall_back(wt_merger *w, const sym *c)
 {
     bool whole = true;
     for (int32_t i = 0; i < c->n; i++) whole &= w->v->byte_id[(uint8_t)w->s[c->at + i]] >= 0;
     if (whole) {
         for (int32_t i = 0; i < c->n; i++) WT_TRY(wt_merge_push(w, w->v->byte_id[(uint8_t)w->s[c->at + i]]));
-        *unknown = false;
+        w->unknown = false;
         return WITAN_OK;
     }
-    if (w->v->unk < 0) return wt_fail(w->cx, WT_EUNSUPPORTED, "vocabulary has neither a token for byte 0x%02x nor an unknown token", (uint8_t)w->s[c->at]);
-    if (!*unknown) WT_TRY(wt_merge_push(w, w->v->unk));
-    *unknown = true;
+    if (w->v->unk < 0)
+        return wt_fail(w->cx, WT_EUNSUPPORTED, "vocabulary has neither a token for byte 0x%02x nor an unknown token",
+                       (uint8_t)w->s[c->at]);
+    if (!w->unknown) WT_TRY(wt_merge_push(w, w->v->unk));
+    w->unknown = true;
     return WITAN_OK;
 }
 
-wt_status wt_merge_spm(wt_merger *w, const char *s, size_t n, bool prefix)
+/* Text that no merge crosses the ends of. */
+static wt_status spm_piece(wt_merger *w, const char *s, size_t n)
 {
-    size_t n_text = 0, n_sym = 0;
-    bool unknown = false;
-    if (n > INT32_MAX / 4) return wt_fail(w->cx, WT_ELIMIT, "text: %zu bytes at once are too many", n);
-    WT_TRY(copy_room(w, n + 1));
-    if (prefix) w->text[n_text++] = ' ';
-    for (size_t i = 0; i < n; i++) {           /* U+2581 is how spaces are written in the vocabulary */
-        bool space = n - i >= 3 && !memcmp(s + i, "\xE2\x96\x81", 3);
-        w->text[n_text++] = space ? ' ' : s[i];
-        if (space) i += 2;
-    }
-    w->s = w->text;
-    WT_TRY(room(w, n_text));
-    for (size_t at = 0, k; at < n_text; at += k, n_sym++) {
-        k = wt_char_at(w->s + at, n_text - at).len;
-        int32_t id = wt_vocab_whole(w->v, w->s + at, k);
+    size_t n_sym = 0;
+    WT_TRY(room(w, n));
+    w->s = s;
+    for (size_t at = 0, k; at < n; at += k, n_sym++) {
+        k = wt_char_at(s + at, n - at).len;
+        int32_t id = wt_vocab_whole(w->v, s + at, k);
         w->sym[n_sym] = symbol(n_sym, at, k, id < 0 ? NO_TOKEN : id);
     }
     w->sym[n_sym - 1].next = -1;
     merge_all(w, n_sym);
     for (int32_t i = 0; i >= 0; i = w->sym[i].next) {
-        if (w->sym[i].id == NO_TOKEN) { WT_TRY(fall_back(w, w->sym + i, &unknown)); continue; }
+        if (w->sym[i].id == NO_TOKEN) { WT_TRY(fall_back(w, w->sym + i)); continue; }
         WT_TRY(wt_merge_push(w, w->sym[i].id));
-        unknown = false;
+        w->unknown = false;
     }
     return WITAN_OK;
+}
+
+/* Nearly all vocabularies have spaces only at the beginning of tokens; then words are merged one by one, which is the same and faster. */
+wt_status wt_merge_spm(wt_merger *w, const char *s, size_t n, bool prefix)
+{
+    size_t k = 0, from = 0;
+    WT_TRY(copy_room(w, n + 1));
+    if (prefix) w->text[k++] = ' ';
+    for (size_t i = 0; i < n; i++) {           /* U+2581 is how spaces are written in the vocabulary */
+        bool space = n - i >= 3 && !memcmp(s + i, "\xE2\x96\x81", 3);
+        w->text[k++] = space ? ' ' : s[i];
+        if (space) i += 2;
+    }
+    w->unknown = false;
+    for (size_t i = 1; w->v->words && i < k; i++)
+        if (w->text[i] == ' ' && w->text[i - 1] != ' ') {
+            WT_TRY(spm_piece(w, w->text + from, i - from));
+            from = i;
+        }
+    return spm_piece(w, w->text + from, k - from);
 }
 
 void wt_merge_free(wt_merger *w)

@@ -64,10 +64,14 @@ static size_t numbers(const char *s, size_t n, int most)
 
 /* ---- numbers and line ends -------------------------------------------------------------------------------------------- */
 
-bool wt_pat_number(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, numbers(s, n, 1), len); }
-bool wt_pat_number3(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, numbers(s, n, 3), len); }
-bool wt_pat_numbers(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, wt_char_run(s, n, NUMBER), len); }
-bool wt_pat_newline(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, newline(*s), len); }
+/* A pattern whose match at s is that many bytes. */
+#define PATTERN(name, bytes) \
+    bool wt_pat_##name(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, (bytes), len); }
+
+PATTERN(number, numbers(s, n, 1))
+PATTERN(number3, numbers(s, n, 3))
+PATTERN(numbers, wt_char_run(s, n, NUMBER))
+PATTERN(newline, newline(*s))
 
 bool wt_pat_ascii3(const char *s, size_t n, size_t *len, size_t *memo)
 {
@@ -94,12 +98,12 @@ bool wt_pat_trailing(const char *s, size_t n, size_t *len, size_t *memo)
     return false;
 }
 
-/* Digits at s and, in *len, the bytes of the first `most` of them. */
-static size_t digits(const char *s, size_t n, size_t most, size_t *len)
+/* How many characters of the classes stand at s and, in *len, the bytes of the first `most` of them. */
+static size_t count(const char *s, size_t n, unsigned classes, size_t most, size_t *len)
 {
     size_t at = 0, k = 0;
     *len = 0;
-    for (wt_char c; (c = wt_char_at(s + at, n - at)).is & WT_CH_DIGIT;) {
+    for (wt_char c; (c = wt_char_at(s + at, n - at)).is & classes;) {
         at += c.len;
         if (++k <= most) *len = at;
         else if (most) break;
@@ -107,24 +111,34 @@ static size_t digits(const char *s, size_t n, size_t most, size_t *len)
     return k;
 }
 
+/* \p{N}{1,3}(?=(\p{N}{3})*(?!\p{N})): numbers in threes, counted from the right. memo: how many are left of the run, when known. */
+bool wt_pat_threes(const char *s, size_t n, size_t *len, size_t *memo)
+{
+    size_t left = *memo ? *memo : count(s, n, NUMBER, 0, len);
+    if (!left) return found(s, n, 0, len);
+    size_t group = left % 3 ? left % 3 : 3;
+    *memo = left - group;
+    count(s, n, NUMBER, group, len);
+    return true;
+}
+
 /* (?=(\d{3})+(?!\d)) is empty and cuts before every three digits counted from the right of a run; here a match reaches to the next cut.
  * memo: digits of this run from here on, when known. */
 bool wt_pat_thousands(const char *s, size_t n, size_t *len, size_t *memo)
 {
-    size_t at = 0, skip, left = *memo ? *memo : digits(s, n, 0, &skip);
+    size_t at = 0, skip, left = *memo ? *memo : count(s, n, WT_CH_DIGIT, 0, &skip);
     bool cut = left && left % 3 == 0;
-    *memo = 0;
     if (cut) {
-        digits(s, n, 3, &at);
+        count(s, n, WT_CH_DIGIT, 3, &at);
         left -= 3;
     }
     while (at < n && !(left && left % 3 == 0)) {        /* on to the next cut: the head of a run, and what is no digit */
         if (left) {
-            digits(s + at, n - at, left % 3, &skip);
+            count(s + at, n - at, WT_CH_DIGIT, left % 3, &skip);
             left -= left % 3;
         } else skip = wt_char_at(s + at, n - at).len;
         at += skip;
-        if (!left) left = digits(s + at, n - at, 0, &skip);
+        if (!left) left = count(s + at, n - at, WT_CH_DIGIT, 0, &skip);
     }
     *memo = left;
     *len = at;
@@ -149,7 +163,8 @@ bool wt_pat_falcon(const char *s, size_t n, size_t *len, size_t *memo)
 {
     (void)memo;
     size_t at = 0;
-    for (wt_char c; (c = wt_char_at(s + at, n - at)).len && (c.is & PUNCT || (c.c > 0 && c.c < 128 && strchr("$+<=>^~|`", c.c)));) at += c.len;
+    for (wt_char c; (c = wt_char_at(s + at, n - at)).len; at += c.len)
+        if (!(c.is & PUNCT || (c.c > 0 && c.c < 128 && strchr("$+<=>^~|`", c.c)))) break;
     return found(s, n, at, len);
 }
 
@@ -302,8 +317,8 @@ static size_t after_space(const char *s, size_t n, unsigned classes, const wt_ra
     return gap && r ? wt_char_run_in(s, gap, r, n_range) : 0;
 }
 
-bool wt_pat_coder_letters(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, after_space(s, n, LETTER, NULL, 0), len); }
-bool wt_pat_coder_punct(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, after_space(s, n, PUNCT, NULL, 0), len); }
+PATTERN(coder_letters, after_space(s, n, LETTER, NULL, 0))
+PATTERN(coder_punct, after_space(s, n, PUNCT, NULL, 0))
 
 /* Letters with case of the older scripts, as that model's pattern lists them. */
 static const wt_range llm_letter[] = {
@@ -325,20 +340,17 @@ static const wt_range llm_punct[] = { { '!', '/' }, { ':', '~' }, { 0x2018, 0x20
 static const wt_range cjk[] = { { 0x800, 0x9FA5 }, { 0xAC00, 0xD7FF } };
 static const wt_range kana[] = { { 0x3040, 0x30FF }, { 0x4E00, 0x9FA5 } };
 
-bool wt_pat_llm_letters(const char *s, size_t n, size_t *len, size_t *memo)
-{
-    (void)memo;
-    return found(s, n, after_space(s, n, 0, llm_letter, COUNT(llm_letter)), len);
-}
+/* Scripts that are written without spaces, as afmoe's pattern lists them. */
+static const wt_range spaceless[] = {
+    { 0xE40, 0xEFF }, { 0x1000, 0x109F }, { 0x1100, 0x11FF }, { 0x1780, 0x17FF }, { 0x2F00, 0x2FDF }, { 0x3040, 0x30FF }, { 0x3400, 0x4DBF },
+    { 0x4E00, 0x9FFF }, { 0xA9E0, 0xA9FF }, { 0xAA60, 0xAA7F }, { 0xAC00, 0xD7AF }, { 0xF900, 0xFAFF }, { 0xFF65, 0xFF9F },
+};
 
-bool wt_pat_llm_punct(const char *s, size_t n, size_t *len, size_t *memo)
-{
-    (void)memo;
-    return found(s, n, after_space(s, n, 0, llm_punct, COUNT(llm_punct)), len);
-}
-
-bool wt_pat_cjk(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, wt_char_run_in(s, n, cjk, COUNT(cjk)), len); }
-bool wt_pat_kana(const char *s, size_t n, size_t *len, size_t *memo) { (void)memo; return found(s, n, wt_char_run_in(s, n, kana, COUNT(kana)), len); }
+PATTERN(llm_letters, after_space(s, n, 0, llm_letter, COUNT(llm_letter)))
+PATTERN(llm_punct, after_space(s, n, 0, llm_punct, COUNT(llm_punct)))
+PATTERN(cjk, wt_char_run_in(s, n, cjk, COUNT(cjk)))
+PATTERN(kana, wt_char_run_in(s, n, kana, COUNT(kana)))
+PATTERN(spaceless, wt_char_run_in(s, n, spaceless, COUNT(spaceless)))
 
 /* [ASCII punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|T */
 bool wt_pat_deepseek3(const char *s, size_t n, size_t *len, size_t *memo)
@@ -351,7 +363,8 @@ bool wt_pat_deepseek3(const char *s, size_t n, size_t *len, size_t *memo)
         if (k > 1) return found(s, n, k, len);
     }
     if ((k = wt_char_run(s, n, LETTER | MARK))) return found(s, n, k, len);
-    if (!newline(*s) && !(c.is & (PUNCT | SYMBOL)) && (k = wt_char_run(s + c.len, n - c.len, LETTER | MARK))) return found(s, n, c.len + k, len);
+    bool optional = !newline(*s) && !(c.is & (PUNCT | SYMBOL));
+    if (optional && (k = wt_char_run(s + c.len, n - c.len, LETTER | MARK))) return found(s, n, c.len + k, len);
     if ((k = wt_char_run(s + gap, n - gap, PUNCT | SYMBOL))) {
         k += gap;
         while (k < n && newline(s[k])) k++;

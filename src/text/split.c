@@ -25,6 +25,8 @@ RULE(superbpe, wt_pat_numbers, wt_pat_thousands);
 RULE(bloom, wt_pat_bloom);
 RULE(viking, wt_pat_bloom, wt_pat_number);
 RULE(kimi, wt_pat_kimi);
+RULE(afmoe, wt_pat_threes, wt_pat_spaceless, wt_pat_deepseek3);
+RULE(cohere2moe, wt_pat_threes, wt_pat_gpt4o);
 RULE(laguna, wt_pat_lines, wt_pat_qwen2);
 RULE(ufakzeka, wt_pat_plain_words);
 
@@ -43,11 +45,12 @@ static const struct { const char *name; const wt_split_rule *rule; } known[] = {
     { "bailingmoe", &qwen2 }, { "bailingmoe2", &qwen2 }, { "llada-moe", &qwen2 },    /* written otherwise, cuts the same */
     { "qwen35", &qwen35 },
     { "deepseek-coder", &deepseek_coder }, { "deepseek-llm", &deepseek_llm },
-    { "deepseek-v3", &deepseek_v3 }, { "hunyuan-dense", &deepseek_v3 }, { "joyai-llm", &deepseek_v3 },
+    { "deepseek-v3", &deepseek_v3 }, { "hunyuan-dense", &deepseek_v3 }, { "joyai-llm", &deepseek_v3 }, { "hy_v4", &deepseek_v3 },
     { "gpt-4o", &gpt4o }, { "llama4", &gpt4o }, { "kanana2", &gpt4o }, { "minimax-m2", &gpt4o }, { "tekken", &tekken },
     { "seed-coder", &seed_coder }, { "exaone-moe", &exaone_moe }, { "minicpm5", &minicpm5 }, { "superbpe", &superbpe },
-    { "poro-chat", &bloom }, { "bloom", &bloom }, { "gpt3-finnish", &bloom }, { "viking", &viking },
-    { "kimi-k2", &kimi }, { "laguna", &laguna }, { "ufakzeka", &ufakzeka },
+    { "bloom", &bloom }, { "poro-chat", &bloom }, { "gpt3-finnish", &bloom }, { "viking", &viking },
+    { "kimi-k2", &kimi }, { "afmoe", &afmoe }, { "cohere2moe", &cohere2moe }, { "tiny_aya", &cohere2moe }, { "laguna", &laguna },
+    { "ufakzeka", &ufakzeka },
 };
 
 const wt_split_rule *wt_split_find(const char *name, size_t n)
@@ -74,4 +77,7 @@ static wt_status cut(wt_pattern *const *step, const char *s, size_t n, wt_piece_
     return n > gap ? cut(step + 1, s + gap, n - gap, each, arg) : WITAN_OK;
 }
 
-wt_status wt_split(const wt_split_rule *r, const char *s, size_t n, wt_piece_fn *each, void *arg) { return cut(r->step, s, n, each, arg); }
+wt_status wt_split(const wt_split_rule *r, const char *s, size_t n, wt_piece_fn *each, void *arg)
+{
+    return cut(r->step, s, n, each, arg);
+}

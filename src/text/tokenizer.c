@@ -72,7 +72,7 @@ wt_status wt_vocab_decode_all(wt_ctx *cx, const wt_vocab *v, const int32_t *ids,
     for (size_t i = 0; i < n; i++) {
         bool literal = ids[i] >= 0 && ids[i] < v->n && wt_vocab_literal(v, ids[i]);
         WT_TRY(decode(cx, v, ids[i], skip_special, first && !literal && v->prefix, t));
-        first = literal;
+        first = literal && v->type[ids[i]] != WT_TOK_UNKNOWN;     /* which stands for characters, as a rule */
     }
     return WITAN_OK;
 }

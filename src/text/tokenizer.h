@@ -36,7 +36,8 @@ wt_status wt_vocab_encode(wt_ctx *cx, const wt_vocab *v, const char *text, size_
 /* Appends the bytes of one token to t. skip_special leaves out control and unknown tokens. SentencePiece: U+2581 as a space, also at the
  * beginning: right for text that goes on. */
 wt_status wt_vocab_decode(wt_ctx *cx, const wt_vocab *v, int32_t id, bool skip_special, wt_text *t);
-/* A whole text: what wt_vocab_encode put before it, and behind literal tokens, is left out again (one space, if there is one). */
+/* A whole text: what wt_vocab_encode put before it, and behind literal tokens, is left out again (one space, if there is one). Not behind
+ * an unknown token, which as a rule stands for characters. */
 wt_status wt_vocab_decode_all(wt_ctx *cx, const wt_vocab *v, const int32_t *ids, size_t n, bool skip_special, wt_text *t);
 
 #endif

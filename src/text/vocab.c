@@ -48,18 +48,22 @@ static wt_status rule(wt_vocab *v, const wt_gguf *g, const char *instead)
     char near[128], names[512];
     const wt_split_rule *other = instead ? wt_split_find(instead, asked.n) : NULL;
     if (instead && !other)
-        return wt_fail(v->cx, WT_EARG, "splitting rule \"%.*s\" is unknown%s; expected one of: %s", shown(asked), instead, nearest(asked, near), rule_names(names));
+        return wt_fail(v->cx, WT_EARG, "splitting rule \"%.*s\" is unknown%s; expected one of: %s", shown(asked), instead,
+                       nearest(asked, near), rule_names(names));
     WT_TRY(wt_gguf_str(v->cx, g, "tokenizer.ggml.pre", false, &pre));
     if (v->spm) return WITAN_OK;
     if (is(pre, "") || is(pre, "default")) {
         v->split = other ? other : &wt_split_gpt2;
-        wt_log(v->cx, WITAN_WARN, "%s: names no splitting rule, \"%s\" is used%s", g->path, other ? instead : "gpt-2", other ? " as asked for" : "");
+        wt_log(v->cx, WITAN_WARN, "%s: names no splitting rule, \"%s\" is used%s", g->path, other ? instead : "gpt-2",
+               other ? " as asked for" : "");
     } else if (!(v->split = wt_split_find(pre.s, pre.n))) {
         if (!other)
             return wt_fail(v->cx, WT_EUNSUPPORTED, "%s: tokenizer.ggml.pre is \"%.*s\", a splitting rule that is unknown here%s; --pre NAME "
-                           "(witan_model_options.pre) continues with one of: %s", g->path, shown(pre), pre.s, nearest(pre, near), rule_names(names));
+                           "(witan_model_options.pre) continues with one of: %s",
+                           g->path, shown(pre), pre.s, nearest(pre, near), rule_names(names));
         v->split = other;
-        wt_log(v->cx, WITAN_WARN, "%s: the splitting rule \"%.*s\" is unknown, \"%s\" is used instead as asked for", g->path, shown(pre), pre.s, instead);
+        wt_log(v->cx, WITAN_WARN, "%s: the splitting rule \"%.*s\" is unknown, \"%s\" is used instead as asked for",
+               g->path, shown(pre), pre.s, instead);
     }
     v->add_bos = v->split->begin;
     return WITAN_OK;
@@ -110,6 +114,16 @@ static void guess_types(wt_vocab *v, const wt_str *tok)
                      is(tok[i], "<s>") || is(tok[i], "</s>") ? WT_TOK_CONTROL : WT_TOK_NORMAL;
 }
 
+static wt_status set_type(wt_vocab *v, const wt_gguf *g, size_t i, int64_t t, wt_str tok)
+{
+    if (t < 0 || t > 6)
+        return wt_fail(v->cx, WT_EFORMAT, "%s: tokenizer.ggml.token_type of token %zu is %lld, expected 0 to 6", g->path, i, (long long)t);
+    if (t == WT_TOK_BYTE && v->spm && byte_token(tok) < 0)
+        return wt_fail(v->cx, WT_EFORMAT, "%s: token %zu is of type byte, but \"%.*s\" is not written as <0xHH>", g->path, i, shown(tok), tok.s);
+    v->type[i] = (uint8_t)t;
+    return WITAN_OK;
+}
+
 static wt_status types(wt_vocab *v, const wt_gguf *g, const wt_str *tok)
 {
     int64_t *t;
@@ -122,12 +136,7 @@ static wt_status types(wt_vocab *v, const wt_gguf *g, const wt_str *tok)
     wt_status st = WITAN_OK;
     if (t && n != (size_t)v->n)
         st = wt_fail(v->cx, WT_EFORMAT, "%s: tokenizer.ggml.token_type has %zu entries for %d tokens", g->path, n, v->n);
-    for (size_t i = 0; st == WITAN_OK && t && i < n; i++) {
-        if (t[i] < 0 || t[i] > 6) st = wt_fail(v->cx, WT_EFORMAT, "%s: tokenizer.ggml.token_type of token %zu is %lld, expected 0 to 6", g->path, i, (long long)t[i]);
-        else if (t[i] == WT_TOK_BYTE && v->spm && byte_token(tok[i]) < 0)
-            st = wt_fail(v->cx, WT_EFORMAT, "%s: token %zu is of type byte, but \"%.*s\" is not written as <0xHH>", g->path, i, shown(tok[i]), tok[i].s);
-        else v->type[i] = (uint8_t)t[i];
-    }
+    for (size_t i = 0; st == WITAN_OK && t && i < n; i++) st = set_type(v, g, i, t[i], tok[i]);
     wt_free(v->cx, t);
     return st;
 }
@@ -154,6 +163,13 @@ static size_t token_bytes(const wt_vocab *v, const wt_alphabet *a, int32_t i, wt
     return s.n;
 }
 
+static bool space_inside(const char *s, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (s[i] == ' ' && s[i - 1] != ' ') return true;
+    return false;
+}
+
 static wt_status texts(wt_vocab *v, const wt_str *tok)
 {
     wt_alphabet a;
@@ -164,12 +180,14 @@ static wt_status texts(wt_vocab *v, const wt_str *tok)
     v->at = wt_alloc(v->cx, (size_t)v->n + 1, sizeof *v->at);
     if (!v->bytes || !v->at) return WT_ENOMEM;
     memset(v->byte_id, -1, sizeof v->byte_id);
+    v->words = true;
     for (int32_t i = 0; i < v->n; i++) {
         char *out = v->bytes + v->at[i];
         size_t n = token_bytes(v, &a, i, tok[i], out);
         bool single = v->type[i] == WT_TOK_BYTE || !(v->spm || wt_vocab_literal(v, i));
         v->at[i + 1] = v->at[i] + n;
-        if (!wt_vocab_literal(v, i) && n > v->longest) v->longest = n;
+        if (n > v->longest) v->longest = n;
+        if (v->spm && !wt_vocab_special(v, i) && space_inside(out, n)) v->words = false;
         if (n == 1 && single && v->byte_id[(uint8_t)*out] < 0) v->byte_id[(uint8_t)*out] = i;
     }
     v->all_bytes = true;
@@ -301,8 +319,10 @@ static wt_status fill(wt_vocab *v, const wt_gguf *g, const char *pre)
     WT_TRY(rule(v, g, pre));
     WT_TRY(wt_gguf_strs(v->cx, g, "tokenizer.ggml.tokens", true, &tok, &n));
     v->n = (int32_t)n;
-    wt_status st = n < 1 || n > MOST_TOKENS ? wt_fail(v->cx, WT_EFORMAT, "%s: tokenizer.ggml.tokens has %zu entries, expected 1 to %d", g->path, n, MOST_TOKENS)
-                                            : parts(v, g, tok);
+    wt_status st;
+    if (n < 1 || n > MOST_TOKENS)
+        st = wt_fail(v->cx, WT_EFORMAT, "%s: tokenizer.ggml.tokens has %zu entries, expected 1 to %d", g->path, n, MOST_TOKENS);
+    else st = parts(v, g, tok);
     wt_free(v->cx, tok);
     return st;
 }

@@ -13,6 +13,7 @@ struct wt_vocab {
     bool add_bos, add_eos, add_sep;
     bool spm;                    /* SentencePiece: merges by score; else byte-level BPE: merges by rank */
     bool prefix;                 /* SentencePiece: a space is put before text at the start and behind literal tokens */
+    bool words;                  /* SentencePiece: no token has a space behind another character, so no merge crosses such a place */
     bool strip_right;            /* literal tokens swallow the white space behind them (wt_vocab_strips) */
     const wt_split_rule *split;  /* byte-level BPE */
     uint8_t *type;               /* [n] WT_TOK_* */
@@ -57,6 +58,7 @@ typedef struct wt_merger {
     struct wt_bpe_cand *heap; size_t cap_heap, n_heap;
     char *text; size_t cap_text;       /* a copy that had to be changed */
     const char *s;                     /* what the symbols are cut from */
+    bool unknown;                      /* the last id is an unknown token */
 } wt_merger;
 wt_status wt_merge_push(wt_merger *w, int32_t id);
 wt_status wt_merge_bpe(wt_merger *w, const char *s, size_t n);                /* one piece, n > 0 */
