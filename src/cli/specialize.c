@@ -58,7 +58,7 @@ static int print_json(cli *c, const witan_specialize_options *s, const witan_spe
     return cli_print(c, o);
 }
 
-static void line(const char *what, double before, double after, const char *fmt)
+__attribute__((nonnull)) static void line(const char *what, double before, double after, const char *fmt)
 {
     char a[32], b[32];
     if (!isfinite(before) || !isfinite(after) || !fmt) return;
