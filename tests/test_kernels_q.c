@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ROWS = 21, TOKENS = 11, MOST = 1024, GUARD = 8 };
+enum { ROWS = 21, TOKENS = 14, MOST = 1024, GUARD = 8 };
 
 static wt_rng rng;
 static int set_up(void **state) { (void)state; wt_rng_seed(&rng, 3, 0); return 0; }

@@ -391,6 +391,23 @@ INLINE void tile(const int type, float *const y[4], size_t n_row, const block8 *
     for (int t = 0; t < T; t++) store(y[t], acc[t], n_row);
 }
 
+/* Eight rows with tokens [t, n_tok), four at a time. */
+INLINE void tiles(const int type, float *y, size_t ldy, size_t r0, size_t n_row, const void *w, const wt_q8 *x, const int32_t *pick, size_t t, size_t n_tok,
+                  size_t n_block)
+{
+    while (t < n_tok) {
+        const wt_q8 *xt[4];
+        float *yt[4];
+        size_t n = n_tok - t < 4 ? 1 : 4;
+        for (size_t k = 0; k < n; k++) {
+            xt[k] = x + (pick ? (size_t)pick[t + k] : t + k) * n_block;
+            yt[k] = y + (t + k) * ldy + r0;
+        }
+        if (n == 4) tile(type, yt, n_row, w, xt, n_block, 4); else tile(type, yt, n_row, w, xt, n_block, 1);
+        t += n;
+    }
+}
+
 /* ---- interleaved on disk ------------------------------------------------------------------------------------------------ */
 
 /* The eight vectors of block b of a group, as interleave() would make them, and its scales (i: place in a group of eight blocks). */
@@ -478,12 +495,34 @@ INLINE void tile_group(const int type, float *const y[4], const uint8_t *group, 
     for (int t = 0; t < T; t++) _mm256_storeu_ps(y[t], acc[t]);
 }
 
+/* A group as interleave() would leave it. */
+INLINE void unfold(const int type, block8 *out, const uint8_t *group, size_t n_block)
+{
+    scales s;
+    for (size_t g = 0; g < n_block; g += 8) {
+        size_t n = n_block - g < 8 ? n_block - g : 8;
+        group_scales(type, &s, group, g, n);
+        for (size_t i = 0; i < n; i++) {
+            fetch(type, group, g + i, out[g + i].w);
+            out[g + i].s = s.s[i];
+            if (has_min(type)) out[g + i].m = s.m[i];
+        }
+    }
+}
+
+enum { MANY = 12 };              /* from so many tokens on it pays to unpack a group once for all of them */
+
 /* n_row is a multiple of eight. */
 INLINE void qmul_group(const int type, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, size_t n_tok,
-                       size_t n_block)
+                       size_t n_block, void *scratch)
 {
     for (size_t r0 = 0; r0 < n_row; r0 += 8) {
         const uint8_t *group = (const uint8_t *)w + r0 * row_bytes;
+        if (n_tok >= MANY) {
+            unfold(type, scratch, group, n_block);
+            tiles(type, y, ldy, r0, 8, scratch, x, pick, 0, n_tok, n_block);
+            continue;
+        }
         for (size_t t = 0; t < n_tok;) {
             const wt_q8 *xt[4];
             float *yt[4];
@@ -500,7 +539,7 @@ INLINE void qmul_group(const int type, float *y, size_t ldy, const void *w, size
 
 #define DEFINE_GROUP(T) static void qmul_##T##_x8(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, \
                                                   size_t n_tok, size_t n_block, void *scratch) \
-    { (void)scratch; qmul_group(WT_##T, y, ldy, w, row_bytes, n_row, x, pick, n_tok, n_block); }
+    { qmul_group(WT_##T, y, ldy, w, row_bytes, n_row, x, pick, n_tok, n_block, scratch); }
 DEFINE_GROUP(Q4_0)
 DEFINE_GROUP(Q8_0)
 DEFINE_GROUP(Q4_K)
@@ -514,24 +553,15 @@ INLINE void qmul(const int type, float *y, size_t ldy, const void *w, size_t row
 {
     for (size_t r0 = 0; r0 < n_row; r0 += 8) {
         const uint8_t *row[8];
-        size_t n = n_row - r0 < 8 ? n_row - r0 : 8, t = 0;
+        size_t n = n_row - r0 < 8 ? n_row - r0 : 8;
         for (size_t r = 0; r < 8; r++) row[r] = (const uint8_t *)w + (r0 + (r < n ? r : n - 1)) * row_bytes;   /* the last row stands in for rows that are not there */
-        if (n_tok > FEW) interleave(type, scratch, row, n_block);
-        for (; n_tok > FEW && t + 4 <= n_tok; t += 4) {
-            const wt_q8 *xt[4];
-            float *yt[4];
-            for (size_t k = 0; k < 4; k++) {
-                xt[k] = x + (pick ? (size_t)pick[t + k] : t + k) * n_block;
-                yt[k] = y + (t + k) * ldy + r0;
-            }
-            tile(type, yt, n, scratch, xt, n_block, 4);
+        if (n_tok > FEW) {
+            interleave(type, scratch, row, n_block);
+            tiles(type, y, ldy, r0, n, scratch, x, pick, 0, n_tok, n_block);
+            continue;
         }
-        for (; t < n_tok; t++) {
-            const wt_q8 *xt[4] = { x + (pick ? (size_t)pick[t] : t) * n_block };
-            float *yt[4] = { y + t * ldy + r0 };
-            if (n_tok > FEW) tile(type, yt, n, scratch, xt, n_block, 1);
-            else direct(type, yt[0], row, n, xt[0], n_block, t + 1 == n_tok ? 8 * row_bytes : 0);
-        }
+        for (size_t t = 0; t < n_tok; t++)
+            direct(type, y + t * ldy + r0, row, n, x + (pick ? (size_t)pick[t] : t) * n_block, n_block, t + 1 == n_tok ? 8 * row_bytes : 0);
     }
 }
 
