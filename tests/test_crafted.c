@@ -151,8 +151,10 @@ static void sizes_that_wrap_are_refused_for_every_block_type(void **state)
         one_tensor(4, (uint64_t[]){ row, (uint64_t)1 << 20, 1 << 5, 1 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, ((uint64_t)1 << 63) / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, UINT64_MAX / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
-        one_tensor(1, (uint64_t[]){ t->block }, type, t->bytes - 1); refused(&f, ALL, "truncated");
-        one_tensor(1, (uint64_t[]){ t->block }, type, t->bytes); accepted(&f, INSPECT);
+        const uint32_t n_dim = t->group ? 2 : 1, rows = t->group ? WT_GROUP : 1;                    /* interleaved rows come in groups */
+        one_tensor(n_dim, (uint64_t[]){ t->block, rows }, type, t->bytes * rows - 1); refused(&f, ALL, "truncated");
+        one_tensor(n_dim, (uint64_t[]){ t->block, rows }, type, t->bytes * rows); accepted(&f, INSPECT);
+        if (t->group) { one_tensor(2, (uint64_t[]){ t->block, 7 }, type, 4096); refused(&f, ALL, "whole groups"); }
         if (t->block == 1) continue;
         one_tensor(1, (uint64_t[]){ t->block + 1 }, type, 4096); refused(&f, ALL, "whole blocks");
         one_tensor(2, (uint64_t[]){ t->block / 2, 2 }, type, 4096); refused(&f, ALL, "whole blocks");     /* the product is a whole block, the row is not */
