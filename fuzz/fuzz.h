@@ -13,6 +13,7 @@ typedef struct fuzz {
     uint8_t *out; size_t n_out, cap_out; /* what was written last, under any name; opened as "out" */
     size_t at[8];                        /* where each descriptor stands */
     long live; size_t bytes, peak;       /* memory of the library */
+    const char *word;                    /* eight bytes: memory that is taken is filled with them; NULL: left as it is */
 } fuzz;
 
 /* A context over these bytes. with_parts: from a second "GGUF" on they are the other file of a split model. The bytes must outlive it. */

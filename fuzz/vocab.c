@@ -13,7 +13,7 @@ static void use(witan_ctx *cx, const witan_model *m)
     char *s;
     FUZZ_CHECK(info->n_vocab > 0 && info->bos < info->n_vocab && info->eos < info->n_vocab, "special ids are in the vocabulary");
     for (int i = 0; i < 4; i++)
-        for (int flags = 0; flags < 8; flags++) {
+        for (int flags = 0; flags < 16; flags++) {
             if (!fuzz_ok(cx, witan_tokenize(cx, m, text[i], strlen(text[i]), flags, &ids, &n))) continue;
             for (size_t k = 0; k < n; k++) FUZZ_CHECK(ids[k] >= 0 && ids[k] < info->n_vocab, "tokens are in the vocabulary");
             FUZZ_CHECK(witan_detokenize(cx, m, ids, n, flags & 1, &s, &len) == WITAN_OK, "tokens have text");
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     bool file = n >= 4 && !memcmp(data, "GGUF", 4);
     witan_model *m;
     if (!file) FUZZ_CHECK(fuzz_vocabulary_describe(cx, (const char *)data, n, "new") == WITAN_OK, "a description is written");
-    if (fuzz_ok(cx, witan_vocab_open(cx, file ? FUZZ_FILE : "out", &m))) {
+    if (fuzz_ok(cx, witan_vocab_open(cx, file ? FUZZ_FILE : "out", NULL, &m))) {
         use(cx, m);
         witan_model_free(m);
     }

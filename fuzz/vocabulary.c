@@ -1,17 +1,38 @@
 /* See vocabulary.h. */
 #include "vocabulary.h"
 
+#include "text/split.h"
 #include <stdio.h>
 #include <string.h>
 
-const fuzz_vocabulary fuzz_vocabularies[] = {
-    { "gpt2", "gpt-2", true },
-    { "gpt2", "starcoder", true },
-    { "gpt2", "qwen2", true },
-    { "gpt2", "llama-bpe", true },
-    { "gpt2", "dbrx", true },
+static const fuzz_vocabulary kinds[] = {
+    { "gpt2", NULL, NULL },
+    { "llama", "", "\xE2\x96\x81" },   /* which is read as a space */
 };
-const size_t fuzz_n_vocabularies = sizeof fuzz_vocabularies / sizeof *fuzz_vocabularies;
+
+bool fuzz_vocabulary_get(size_t i, fuzz_vocabulary *v)
+{
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        const wt_split_rule *last = NULL;
+        const char *name;
+        *v = kinds[k];
+        if (v->pre && !i--) return true;
+        for (size_t r = 0; !kinds[k].pre && (name = wt_split_name(r)); r++) {
+            const wt_split_rule *rule = wt_split_find(name, strlen(name));
+            if (rule != last && !i--) { v->pre = name; return true; }
+            last = rule;
+        }
+    }
+    return false;
+}
+
+size_t fuzz_vocabulary_count(void)
+{
+    fuzz_vocabulary v;
+    size_t n = 0;
+    while (fuzz_vocabulary_get(n, &v)) n++;
+    return n;
+}
 
 enum { MOST = 700, LONG = 24 };
 

@@ -5,13 +5,15 @@
 #include "fuzz.h"
 #include "tensor/gguf.h"
 
-/* One kind of tokenizer. A new one is one line in fuzz_vocabularies. */
+/* One kind of tokenizer. A new one is one line in vocabulary.c. */
 typedef struct fuzz_vocabulary {
-    const char *model, *pre;     /* tokenizer.ggml.model, tokenizer.ggml.pre */
-    bool exact;                  /* every text comes back from its tokens byte for byte */
+    const char *model, *pre;     /* tokenizer.ggml.model, tokenizer.ggml.pre; pre NULL: one vocabulary for each splitting rule there is */
+    const char *not_back;        /* a text that does not hold this comes back from its tokens byte for byte; NULL: every text does */
 } fuzz_vocabulary;
-extern const fuzz_vocabulary fuzz_vocabularies[];
-extern const size_t fuzz_n_vocabularies;
+
+/* The i-th vocabulary, kinds and their rules multiplied out; false behind the last. */
+bool fuzz_vocabulary_get(size_t i, fuzz_vocabulary *v);
+size_t fuzz_vocabulary_count(void);
 
 /* Writes it to path: a begin token, the 256 bytes, some merged pieces. */
 wt_status fuzz_vocabulary_write(wt_ctx *cx, const fuzz_vocabulary *v, const char *path);

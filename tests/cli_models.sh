@@ -19,6 +19,13 @@ done
 check "synth writes the same bytes with any number of threads" cmp -s "$T/1/s.gguf" "$T/3/s.gguf"
 check "no output was left by failures" test ! -e "$T/x.gguf"
 
+# ---- dense models
+succeed "random weights" "synth of a dense model" "$W" synth tiny-llama --type Q4_0 -o "$T/dense.gguf"
+succeed "a dense model" "inspect says that a model is dense" "$W" inspect "$T/dense.gguf"
+printf '{"text":"one two three"}\n{"text":"four five six"}\n' >"$T/demos.jsonl"
+refuse 1 "is dense" "a plan for a dense model" "$W" specialize "$T/dense.gguf" --demos "$T/demos.jsonl" --save-plan "$T/plan.json"
+check "no plan was written" test ! -e "$T/plan.json"
+
 # ---- convert
 refuse 2 "expected --type" "convert to nothing" "$W" convert "$M" "$T/c.gguf"
 refuse 2 "expected a size" "convert with a split that is no size" "$W" convert "$M" "$T/c.gguf" --split many

@@ -307,6 +307,43 @@ static void models_in_files_run_and_are_pruned(void **state)
     witan_free(cx, r.first);
 }
 
+/* Rows interleaved on disk change no bit of any result, in any tier, for any number of threads. */
+static void repacked_models_give_the_same_bits(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *type; } of[] = { { "tiny-mixtral", "Q4_K" }, { "tiny-qwen2moe", "Q4_0" }, { "tiny-qwen3moe", "Q8_0" }, { "tiny-llama", "Q4_0" } };
+    static const char *const tier[] = { "ref", "avx2" };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        witan_convert_result r;
+        make(of[i].name, of[i].type, model);
+        r = convert(model, out, (witan_convert_options){ .repack = true });
+        assert_true(r.n_changed > 5);
+        assert_false(r.requantized);
+        assert_int_equal(r.bytes_before, r.bytes_after);
+        witan_free(cx, r.first);
+        for (int k = 0; k < 2; k++) {
+            float logits[2][12 * 320];
+            for (int p = 0; p < 2; p++) {
+                witan_ctx *c = witan_ctx_new(&(witan_config){ .tier = tier[k], .threads = 1 + p });
+                witan_model *m;
+                witan_session *s;
+                witan_token tok[12];
+                if (witan_model_open(c, p ? out : model, &(witan_model_options){ .resident = p }, &m)) fail_msg("%s", witan_error(c));
+                for (int t = 0; t < 12; t++) tok[t] = (witan_token){ (t * 37 + 5) % 320, 0, true };
+                assert_int_equal(witan_session_new(c, m, &(witan_session_options){ .n_ctx = 16 }, &s), WITAN_OK);
+                for (int t = 0; t < 12; t += p ? 12 : 1) {                    /* at once and one by one */
+                    if (witan_feed_batch(s, tok + t, p ? 12 : 1)) fail_msg("%s", witan_error(c));
+                    memcpy(logits[p] + t * 320, witan_logits(s, 0), (p ? 12 : 1) * 320 * sizeof(float));
+                }
+                witan_session_free(s);
+                witan_model_free(m);
+                witan_ctx_free(c);
+            }
+            if (memcmp(logits[0], logits[1], sizeof logits[0])) fail_msg("%s in %s, tier %s: other bits", of[i].name, of[i].type, tier[k]);
+        }
+    }
+}
+
 static void expect_refusal(const char *path, const char *word)
 {
     wt_gguf *g;
@@ -523,7 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_type_that_can_be_written_is_written_row_by_row), T(the_same_bytes_for_any_number_of_threads), T(parts_may_have_types_of_their_own),
         T(rows_that_do_not_fit_get_another_type), T(wrong_types_are_named), T(the_model_itself_is_never_the_output), T(history_is_kept_and_continued),
-        T(memory_does_not_grow_with_the_model), T(a_stop_leaves_nothing), T(any_number_of_files_is_the_same_model), T(models_in_files_run_and_are_pruned),
+        T(memory_does_not_grow_with_the_model), T(a_stop_leaves_nothing), T(any_number_of_files_is_the_same_model), T(models_in_files_run_and_are_pruned), T(repacked_models_give_the_same_bits),
         T(parts_that_do_not_belong_are_refused), T(every_tiny_model_runs), T(random_weights_have_the_spread_of_a_fresh_model),
         T(unknown_dimensions_are_refused_with_the_nearest_name), T(the_limit_of_decode_is_bytes_over_bandwidth), T(the_machine_has_limits), T(nth_failure),
     };

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ROWS = 21, TOKENS = 11, MOST = 1024, GUARD = 8 };
+enum { ROWS = 21, TOKENS = 14, MOST = 1024, GUARD = 8 };
 
 static wt_rng rng;
 static int set_up(void **state) { (void)state; wt_rng_seed(&rng, 3, 0); return 0; }
@@ -104,7 +104,7 @@ static void products_are_right_and_depend_on_row_and_token_alone(void **state)
     s->scratch = aligned_alloc(64, MOST / 32 * WT_QMUL_SCRATCH);
     wt_kernels_init(&s->k, WT_N_TIER - 1);
     for (s->type = 0; s->type < WT_N_TYPE; s->type++) {
-        if (!s->k.qmul[s->type]) continue;
+        if (!s->k.qmul[s->type] || wt_type_get(s->type)->group) continue;
         for (size_t i = 0; i < sizeof length / sizeof *length; i++) {
             s->n = length[i];
             if (!wt_row_bytes(s->type, s->n, &s->row_bytes)) continue;
@@ -125,6 +125,59 @@ static void products_are_right_and_depend_on_row_and_token_alone(void **state)
     free(s);
 }
 
+/* Interleaved rows: the way there and back, and the same bits as the plain ones. */
+static void interleaved_rows_give_the_bits_of_plain_ones(void **state)
+{
+    (void)state;
+    enum { EIGHTS = 16 };                                                     /* rows */
+    static const size_t length[] = { 32, 256, 288, 512, 1024 };
+    static float plain[TOKENS * EIGHTS], grouped[TOKENS * EIGHTS];
+    scene *s = calloc(1, sizeof *s);
+    int seen = 0;
+    s->scratch = aligned_alloc(64, MOST / 32 * WT_QMUL_SCRATCH);
+    wt_kernels_init(&s->k, WT_N_TIER - 1);
+    for (uint32_t type = 0; type < WT_N_TYPE; type++) {
+        const wt_type_info *t = wt_type_get(type);
+        for (size_t i = 0; t->group && i < sizeof length / sizeof *length; i++) {
+            s->n = length[i];
+            s->type = t->base;
+            if (!wt_row_bytes(type, s->n, &s->row_bytes)) continue;
+            size_t all = s->row_bytes * EIGHTS;
+            uint8_t *w = malloc(all), *g = malloc(all), *back = malloc(all);
+            random_blocks(t->base, w, s->n * EIGHTS);
+            for (size_t r = 0; r < EIGHTS; r += WT_GROUP) {
+                t->regroup(g + r * s->row_bytes, w + r * s->row_bytes, s->n);
+                t->ungroup(back + r * s->row_bytes, g + r * s->row_bytes, s->n);
+            }
+            assert_memory_equal(back, w, all);
+            assert_memory_not_equal(g, w, all);
+            seen++;
+            if (!s->k.qmul[type]) { free(w); free(g); free(back); continue; }
+            for (size_t k = 0; k < TOKENS; k++) {
+                for (size_t v = 0; v < s->n; v++) s->x[k][v] = draw();
+                s->k.quantize(s->q[k], s->x[k], s->n / 32);
+            }
+            for (size_t n_tok = 1; n_tok <= TOKENS; n_tok++) {
+                memset(plain, 0, sizeof plain);
+                memset(grouped, 0, sizeof grouped);
+                s->w = w;
+                s->type = t->base;
+                run(s, plain, EIGHTS, 0, EIGHTS, NULL, n_tok);
+                s->w = g;
+                s->type = type;
+                run(s, grouped, EIGHTS, 0, EIGHTS, NULL, n_tok);
+                if (memcmp(plain, grouped, sizeof plain)) fail_msg("%s, n %zu, %zu tokens: other bits than %s", t->name, s->n, n_tok, wt_type_get(t->base)->name);
+            }
+            free(w);
+            free(g);
+            free(back);
+        }
+    }
+    assert_int_equal(seen, 5 + 5 + 3);
+    free(s->scratch);
+    free(s);
+}
+
 /* Largest values everywhere: 16-bit sums must not overflow. */
 static void extreme_bytes_do_not_overflow(void **state)
 {
@@ -134,7 +187,7 @@ static void extreme_bytes_do_not_overflow(void **state)
     wt_kernels_init(&s->k, WT_N_TIER - 1);
     s->n = 256;
     for (s->type = 0; s->type < WT_N_TYPE; s->type++) {
-        if (!s->k.qmul[s->type]) continue;
+        if (!s->k.qmul[s->type] || wt_type_get(s->type)->group) continue;
         wt_row_bytes(s->type, s->n, &s->row_bytes);
         for (int fill = 0; fill < 4; fill++) {
             static const uint8_t byte[] = { 0xff, 0x80, 0x7f, 0x00 };
@@ -206,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(products_are_right_and_depend_on_row_and_token_alone, set_up),
+        cmocka_unit_test_setup(interleaved_rows_give_the_bits_of_plain_ones, set_up),
         cmocka_unit_test_setup(extreme_bytes_do_not_overflow, set_up), cmocka_unit_test_setup(activations_are_rounded_to_the_nearest_byte, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
  * this thread, else to malloc. Each block remembers where it came from, so that freeing it is always right. */
 #include "base/json.h"
 
+#include "base/hash.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ static void block_free(void *p)
 /* When the library is loaded, before anyone has allocated: so every block of the process has its head. */
 __attribute__((constructor)) static void set_up(void)
 {
-    json_object_seed(1);                          /* order of keys is kept anyway; a fixed seed keeps runs equal */
+    json_object_seed((size_t)wt_hash_key());       /* order of keys is kept anyway */
     json_set_alloc_funcs(block_new, block_free);
 }
 

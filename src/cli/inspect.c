@@ -33,11 +33,14 @@ static void print_model(const json_t *m)
     char a[32], b[32], c[32];
     printf("family       %s: %.0f layers, width %.0f, %.0f heads of %.0f (%.0f for keys and values), context %.0f\n", str(m, "family"), num(m, "layers"),
            num(m, "d_model"), num(m, "heads"), num(m, "d_head"), num(m, "heads_kv"), num(m, "context"));
-    printf("experts      up to %.0f a layer, %.0f used per token, width %.0f\n", num(m, "experts"), num(m, "experts_used"), num(m, "d_ff_expert"));
-    printf("router       %s\n", str(m, "router"));
+    if (num(m, "experts") > 0) {
+        printf("experts      up to %.0f a layer, %.0f used per token, width %.0f\n", num(m, "experts"), num(m, "experts_used"), num(m, "d_ff_expert"));
+        printf("router       %s\n", str(m, "router"));
+    } else puts("experts      none: a dense model");
     printf("weights      %s, of which one token uses %s\n", cli_count(num(m, "params"), a), cli_count(num(m, "params_active"), b));
-    printf("bytes        %s, routed experts %s; read per token %s\n", cli_bytes(num(m, "bytes"), a), cli_bytes(num(m, "bytes_experts"), b),
-           cli_bytes(num(m, "bytes_per_token"), c));
+    printf("bytes        %s", cli_bytes(num(m, "bytes"), a));
+    if (num(m, "experts") > 0) printf(", routed experts %s", cli_bytes(num(m, "bytes_experts"), b));
+    printf("; read per token %s\n", cli_bytes(num(m, "bytes_per_token"), c));
     printf("vocabulary   %.0f tokens\n", num(m, "vocabulary"));
     printf("fingerprint  %s\n", str(m, "fingerprint"));
 }
@@ -54,8 +57,10 @@ static void print_layers(const json_t *layers)
             if (num(o, "experts") != num(l, "experts") || num(o, "width") != num(l, "width") || !json_equal(json_object_get(o, "types"), t)) break;
         }
         if (j - i > 1) printf("layers %zu-%zu", i, j - 1); else printf("layer %zu", i);
-        printf("\t%.0f experts of width %.0f, gate %s, up %s, down %s, %s each layer\n", num(l, "experts"), num(l, "width"), json_string_value(json_array_get(t, 0)),
-               json_string_value(json_array_get(t, 1)), json_string_value(json_array_get(t, 2)), cli_bytes(num(l, "bytes"), b));
+        if (num(l, "experts") > 0) printf("\t%.0f experts of width %.0f", num(l, "experts"), num(l, "width"));
+        else printf("\tdense, width %.0f", num(l, "width"));
+        printf(", gate %s, up %s, down %s, %s each layer\n", json_string_value(json_array_get(t, 0)), json_string_value(json_array_get(t, 1)),
+               json_string_value(json_array_get(t, 2)), cli_bytes(num(l, "bytes"), b));
     }
 }
 

@@ -58,12 +58,12 @@ static int print_json(cli *c, const witan_specialize_options *s, const witan_spe
     return cli_print(c, o);
 }
 
-static void line(const char *what, double before, double after, const char *fmt)
+static void line(const char *what, double before, double after, int digits, const char *unit)
 {
     char a[32], b[32];
     if (!isfinite(before) || !isfinite(after)) return;
-    snprintf(a, sizeof a, fmt, before);
-    snprintf(b, sizeof b, fmt, after);
+    snprintf(a, sizeof a, "%.*f%s", digits, before, unit);
+    snprintf(b, sizeof b, "%.*f%s", digits, after, unit);
     printf("%-28s %12s %12s\n", what, a, b);
 }
 
@@ -71,12 +71,12 @@ static void print_table(const witan_specialize_options *s, const witan_specializ
 {
     char a[32], b[32];
     printf("%-28s %12s %12s\n", "", "before", "after");
-    line("experts per layer", r->n_exp_before, r->n_exp_after, "%.0f");
+    line("experts per layer", r->n_exp_before, r->n_exp_after, 0, "");
     printf("%-28s %12s %12s\n", "weights in the file", cli_bytes((double)r->bytes_before, a), cli_bytes((double)r->bytes_after, b));
     printf("%-28s %12s %12s\n", "of which experts", cli_bytes((double)r->expert_bytes_before, a), cli_bytes((double)r->expert_bytes_after, b));
-    line("exact match on the domain", 100 * r->acc_before, 100 * r->acc_after, "%.1f %%");
-    line("perplexity on the domain", r->ppl_before, r->ppl_after, "%.3f");
-    line("decode, tokens/s", r->toks_before, r->toks_after, "%.0f");
+    line("exact match on the domain", 100 * r->acc_before, 100 * r->acc_after, 1, " %");
+    line("perplexity on the domain", r->ppl_before, r->ppl_after, 3, "");
+    line("decode, tokens/s", r->toks_before, r->toks_after, 0, "");
     printf("\nmodel   %s\n", s->out);
     if (s->report) printf("report  %s\n", s->report);
     if (s->save_plan) printf("plan    %s\n", s->save_plan);

@@ -13,8 +13,9 @@ typedef struct job {
     const wt_gguf *in;
     wt_gguf_out *out;
     int32_t type[WT_N_PART];         /* wanted for each part, -1: as it is */
+    bool repack;
     wt_type *to;                     /* [n_tensor] */
-    float *f; uint8_t *packed;       /* of one piece */
+    float *f; uint8_t *packed, *spare;   /* of one piece */
     double done, total;
     witan_convert_result r;
 } job;
@@ -30,18 +31,21 @@ static wt_status choose(job *j, size_t i)
     bool matrix = t->n_dim >= 2 && len > 7 && !strcmp(t->name + len - 7, ".weight") && !strstr(t->name, "norm");
     int64_t row = t->shape[t->n_dim - 1];
     j->to[i] = t->type;
-    if (!matrix || want < 0 || want == (int32_t)t->type) return WITAN_OK;
-    wt_type to = wt_type_that_fits((wt_type)want, row);
+    if (!matrix) return WITAN_OK;
+    if (want < 0) want = (int32_t)t->type;
+    wt_type to = want == (int32_t)t->type ? t->type : wt_type_that_fits((wt_type)want, row);
     if (to != (wt_type)want) {
         j->r.n_other++;
         wt_log(j->cx, WITAN_INFO, "%s: rows of %lld values are not whole blocks of %s; stored as %s", t->name, (long long)row,
                wt_type_get((uint32_t)want)->name, wt_type_get(to)->name);
     }
-    if (!wt_type_get(t->type)->unpack)
+    bool rows = role.part != WT_PART_EMBED && role.part != WT_PART_OTHER && t->shape[t->n_dim - 2] % WT_GROUP == 0;   /* never asked for one by one */
+    if (j->repack && rows) wt_grouped(to, &to);
+    if (to != t->type && !wt_type_get(t->type)->unpack)
         return wt_fail(j->cx, WT_EUNSUPPORTED, "%s: %s: block type %s cannot be read yet", j->in->path, t->name, wt_type_get(t->type)->name);
     j->to[i] = to;
     j->r.n_changed += to != t->type;
-    j->r.requantized |= to != t->type && wt_type_get(t->type)->block > 1;
+    j->r.requantized |= to != t->type && wt_type_get(to)->base != t->type && wt_type_get(t->type)->block > 1;
     return WITAN_OK;
 }
 
@@ -82,7 +86,7 @@ static wt_status metadata(job *j, const witan_convert_options *o)
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct piece { const wt_type_info *from, *to; const uint8_t *src; float *f; uint8_t *dst; size_t row; } piece;
+typedef struct piece { const wt_type_info *from, *to; const uint8_t *src; float *f; uint8_t *dst, *spare; size_t row; } piece;
 
 static void rows(void *arg, size_t begin, size_t end, int worker)
 {
@@ -92,6 +96,28 @@ static void rows(void *arg, size_t begin, size_t end, int worker)
     for (size_t i = begin; i < end; i++) {
         p->from->unpack(p->f + i * p->row, p->src + i * in, p->row);
         p->to->pack(p->dst + i * out, p->f + i * p->row, p->row);
+    }
+}
+
+/* Groups of rows: each first in the type that the group is made of, in the place of its floats where it is that already. */
+static void groups(void *arg, size_t begin, size_t end, int worker)
+{
+    const piece *p = arg;
+    const wt_type_info *base = wt_type_get(p->to->base);
+    size_t in = p->row / p->from->block * p->from->bytes, out = p->row / p->to->block * p->to->bytes;
+    (void)worker;
+    for (size_t g = begin; g < end; g++) {
+        const uint8_t *plain = p->src + g * WT_GROUP * in;
+        if (p->from != base) {
+            float *f = p->f + g * WT_GROUP * p->row;
+            uint8_t *packed = p->spare + g * WT_GROUP * out;
+            for (size_t r = 0; r < WT_GROUP; r++) {
+                p->from->unpack(f + r * p->row, plain + r * in, p->row);
+                base->pack(packed + r * out, f + r * p->row, p->row);
+            }
+            plain = packed;
+        }
+        p->to->regroup(p->dst + g * WT_GROUP * out, plain, p->row);
     }
 }
 
@@ -114,14 +140,15 @@ static wt_status copy(job *j, const wt_tensor *t)
 /* Pieces of whole rows, as many as fit into PIECE values; a row that is longer is cut at whole blocks of both types. */
 static wt_status recode(job *j, const wt_tensor *t, wt_type to)
 {
-    piece p = { .from = wt_type_get(t->type), .to = wt_type_get(to), .src = t->data, .f = j->f, .dst = j->packed };
-    size_t row = (size_t)t->shape[t->n_dim - 1];
-    if (row > PIECE && row % 32 == 0) row = row % 256 ? 32 : 256;    /* blocks of both types divide it, as they divide the row */
-    if (row > PIECE) return wt_fail(j->cx, WT_ELIMIT, "%s: rows of %zu values are too long to convert", t->name, row);
+    piece p = { .from = wt_type_get(t->type), .to = wt_type_get(to), .src = t->data, .f = j->f, .dst = j->packed, .spare = j->spare };
+    size_t row = (size_t)t->shape[t->n_dim - 1], unit = p.to->group ? WT_GROUP : 1;
+    if (row > PIECE && row % 32 == 0 && unit == 1) row = row % 256 ? 32 : 256;    /* blocks of both types divide it, as they divide the row */
+    if (row * unit > PIECE) return wt_fail(j->cx, WT_ELIMIT, "%s: rows of %zu values are too long to convert", t->name, row);
     p.row = row;
     for (size_t left = t->n / row, n; left; left -= n) {
-        n = PIECE / row < left ? PIECE / row : left;
-        wt_parallel(j->cx, n, 65536 / row + 1, rows, &p);
+        n = PIECE / row < left ? PIECE / row / unit * unit : left;
+        if (unit > 1) wt_parallel(j->cx, n / unit, 65536 / (row * unit) + 1, groups, &p);
+        else wt_parallel(j->cx, n, 65536 / row + 1, rows, &p);
         size_t in = n * (row / p.from->block * p.from->bytes);
         WT_TRY(wt_gguf_write(j->out, j->packed, n * (row / p.to->block * p.to->bytes)));
         p.src += in;
@@ -147,7 +174,9 @@ static wt_status convert(job *j, const witan_convert_options *o)
     j->to = wt_alloc(j->cx, j->in->n_tensor + 1, sizeof *j->to);
     j->f = wt_realloc(j->cx, NULL, PIECE, sizeof *j->f);
     j->packed = wt_realloc(j->cx, NULL, PIECE, sizeof *j->f);
-    if (!j->to || !j->f || !j->packed) return WT_ENOMEM;
+    j->spare = wt_realloc(j->cx, NULL, o->repack ? PIECE : 1, sizeof *j->f);
+    if (!j->to || !j->f || !j->packed || !j->spare) return WT_ENOMEM;
+    j->repack = o->repack;
     WT_TRY(wt_part_types(j->cx, o, !wt_gguf_tensor(j->in, "output.weight"), j->type));
     WT_TRY(metadata(j, o));
     WT_TRY(describe(j));
@@ -171,6 +200,7 @@ wt_status witan_convert(wt_ctx *cx, const char *in, const char *out, const witan
     wt_free(cx, j.to);
     wt_free(cx, j.f);
     wt_free(cx, j.packed);
+    wt_free(cx, j.spare);
     wt_gguf_free(g);
     if (st == WITAN_OK && result) *result = j.r; else wt_free(cx, j.r.first);
     return st;

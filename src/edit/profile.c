@@ -65,6 +65,7 @@ static wt_status enough(wt_ctx *cx, const wt_record *r, const char *path)
 
 wt_status witan_profile(wt_ctx *cx, const wt_model *m, const witan_profile_options *o, wt_record **out)
 {
+    if (m->arch && !m->info.n_exp) return wt_fail(cx, WT_EUNSUPPORTED, "%s: is dense, expected a mixture of experts", m->info.path);
     wt_docs docs = { .cx = cx };
     wt_record *r = NULL;
     pass p = { .cx = cx, .m = m, .n_ctx = o->n_ctx > 0 ? o->n_ctx : m->cfg.n_ctx_train };

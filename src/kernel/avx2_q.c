@@ -391,6 +391,159 @@ INLINE void tile(const int type, float *const y[4], size_t n_row, const block8 *
     for (int t = 0; t < T; t++) store(y[t], acc[t], n_row);
 }
 
+/* Eight rows with tokens [t, n_tok), four at a time. */
+INLINE void tiles(const int type, float *y, size_t ldy, size_t r0, size_t n_row, const void *w, const wt_q8 *x, const int32_t *pick, size_t t, size_t n_tok,
+                  size_t n_block)
+{
+    while (t < n_tok) {
+        const wt_q8 *xt[4];
+        float *yt[4];
+        size_t n = n_tok - t < 4 ? 1 : 4;
+        for (size_t k = 0; k < n; k++) {
+            xt[k] = x + (pick ? (size_t)pick[t + k] : t + k) * n_block;
+            yt[k] = y + (t + k) * ldy + r0;
+        }
+        if (n == 4) tile(type, yt, n_row, w, xt, n_block, 4); else tile(type, yt, n_row, w, xt, n_block, 1);
+        t += n;
+    }
+}
+
+/* ---- interleaved on disk ------------------------------------------------------------------------------------------------ */
+
+/* The eight vectors of block b of a group, as interleave() would make them, and its scales (i: place in a group of eight blocks). */
+INLINE void fetch(const int type, const uint8_t *group, size_t b, __m256i w[8])
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    if (type == WT_Q8_0) {
+        const uint8_t *p = group + b * 272 + 16;
+        for (int j = 0; j < 8; j++) w[j] = load32(p + 32 * j);
+    } else if (type == WT_Q4_0) {
+        const uint8_t *p = group + b * 144 + 16;
+        for (int j = 0; j < 4; j++) {
+            __m256i v = load32(p + 32 * j);
+            w[j] = _mm256_and_si256(v, low);
+            w[j + 4] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+        }
+    } else {
+        const uint8_t *p = group + b / 8 * 1152 + 128 + 256 * (b % 8 / 2);
+        for (int j = 0; j < 8; j++) w[j] = bits_at(load32(p + 32 * j), 4 * (int)(b % 2), 4);
+    }
+}
+
+INLINE void group_scales(const int type, scales *s, const uint8_t *group, size_t b, size_t n)
+{
+    if (type == WT_Q4_K) {
+        const uint8_t *p = group + b / 8 * 1152;
+        __m256 d = _mm256_cvtph_ps(load16(p)), dmin = _mm256_cvtph_ps(load16(p + 16));
+        __m256i a[8], c[8];
+        for (int r = 0; r < 8; r++) {
+            __m128i v = six_bits(p + 32 + 12 * r);
+            a[r] = _mm256_cvtepu8_epi32(v);
+            c[r] = _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8));
+        }
+        transpose(a);
+        transpose(c);
+        for (int i = 0; i < 8; i++) {
+            s->s[i] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(a[i]));
+            s->m[i] = _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(c[i]));
+        }
+    } else
+        for (size_t i = 0; i < n; i++) s->s[i] = _mm256_cvtph_ps(load16(group + (b + i) * (type == WT_Q4_0 ? 144 : 272)));
+}
+
+/* T tokens with a group of eight rows; the sums of tile(). ahead: bytes to the data that is wanted next. */
+INLINE void tile_group(const int type, float *const y[4], const uint8_t *group, const wt_q8 *const x[4], size_t n_block, size_t ahead, const int T)
+{
+    scales s;
+    __m256 acc[4];
+    const __m256i one = _mm256_set1_epi16(1);
+    const size_t bytes = type == WT_Q8_0 ? 272 : 144;
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) acc[t] = _mm256_setzero_ps();
+    for (size_t g = 0; g < n_block; g += 8) {
+        size_t n = n_block - g < 8 ? n_block - g : 8;
+        group_scales(type, &s, group, g, n);
+        for (size_t i = 0; i < n; i++) {
+            __m256i w[8], sum[4];
+            const uint8_t *next = group + (g + i) * bytes + ahead;
+            for (size_t at = 0; ahead && at < bytes; at += 64) _mm_prefetch((const char *)next + at, _MM_HINT_T0);
+            fetch(type, group, g + i, w);
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++) sum[t] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+            for (int j = 0; j < 8; j += sums16(type)) {
+                __m256i part[4];
+#pragma GCC unroll 8
+                for (int k = 0; k < sums16(type); k++)
+#pragma GCC unroll 4
+                    for (int t = 0; t < T; t++) {
+                        int32_t four;
+                        memcpy(&four, x[t][g + i].q + 4 * (j + k), 4);
+                        __m256i p = products(type, w[j + k], _mm256_set1_epi32(four));
+                        part[t] = k ? _mm256_add_epi16(part[t], p) : p;
+                        __asm__("" : "+x"(part[t]));
+                    }
+#pragma GCC unroll 4
+                for (int t = 0; t < T; t++) sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(part[t], one));
+            }
+            __m256i none = _mm256_setzero_si256();
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++) acc[t] = finish(type, acc[t], sum[t], s.s[i], s.m[i], none, none, x[t] + g + i);
+        }
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) _mm256_storeu_ps(y[t], acc[t]);
+}
+
+/* A group as interleave() would leave it. */
+INLINE void unfold(const int type, block8 *out, const uint8_t *group, size_t n_block)
+{
+    scales s;
+    for (size_t g = 0; g < n_block; g += 8) {
+        size_t n = n_block - g < 8 ? n_block - g : 8;
+        group_scales(type, &s, group, g, n);
+        for (size_t i = 0; i < n; i++) {
+            fetch(type, group, g + i, out[g + i].w);
+            out[g + i].s = s.s[i];
+            if (has_min(type)) out[g + i].m = s.m[i];
+        }
+    }
+}
+
+enum { MANY = 12 };              /* from so many tokens on it pays to unpack a group once for all of them */
+
+/* n_row is a multiple of eight. */
+INLINE void qmul_group(const int type, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, size_t n_tok,
+                       size_t n_block, void *scratch)
+{
+    for (size_t r0 = 0; r0 < n_row; r0 += 8) {
+        const uint8_t *group = (const uint8_t *)w + r0 * row_bytes;
+        if (n_tok >= MANY) {
+            unfold(type, scratch, group, n_block);
+            tiles(type, y, ldy, r0, 8, scratch, x, pick, 0, n_tok, n_block);
+            continue;
+        }
+        for (size_t t = 0; t < n_tok;) {
+            const wt_q8 *xt[4];
+            float *yt[4];
+            size_t n = n_tok - t < 4 ? 1 : 4, ahead = t + n >= n_tok ? 8 * row_bytes : 0;
+            for (size_t k = 0; k < n; k++) {
+                xt[k] = x + (pick ? (size_t)pick[t + k] : t + k) * n_block;
+                yt[k] = y + (t + k) * ldy + r0;
+            }
+            if (n == 4) tile_group(type, yt, group, xt, n_block, ahead, 4); else tile_group(type, yt, group, xt, n_block, ahead, 1);
+            t += n;
+        }
+    }
+}
+
+#define DEFINE_GROUP(T) static void qmul_##T##_x8(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, \
+                                                  size_t n_tok, size_t n_block, void *scratch) \
+    { qmul_group(WT_##T, y, ldy, w, row_bytes, n_row, x, pick, n_tok, n_block, scratch); }
+DEFINE_GROUP(Q4_0)
+DEFINE_GROUP(Q8_0)
+DEFINE_GROUP(Q4_K)
+
 /* ---- all rows, all tokens ---------------------------------------------------------------------------------------------- */
 
 enum { FEW = 3 };                /* up to so many tokens are computed directly */
@@ -400,24 +553,15 @@ INLINE void qmul(const int type, float *y, size_t ldy, const void *w, size_t row
 {
     for (size_t r0 = 0; r0 < n_row; r0 += 8) {
         const uint8_t *row[8];
-        size_t n = n_row - r0 < 8 ? n_row - r0 : 8, t = 0;
+        size_t n = n_row - r0 < 8 ? n_row - r0 : 8;
         for (size_t r = 0; r < 8; r++) row[r] = (const uint8_t *)w + (r0 + (r < n ? r : n - 1)) * row_bytes;   /* the last row stands in for rows that are not there */
-        if (n_tok > FEW) interleave(type, scratch, row, n_block);
-        for (; n_tok > FEW && t + 4 <= n_tok; t += 4) {
-            const wt_q8 *xt[4];
-            float *yt[4];
-            for (size_t k = 0; k < 4; k++) {
-                xt[k] = x + (pick ? (size_t)pick[t + k] : t + k) * n_block;
-                yt[k] = y + (t + k) * ldy + r0;
-            }
-            tile(type, yt, n, scratch, xt, n_block, 4);
+        if (n_tok > FEW) {
+            interleave(type, scratch, row, n_block);
+            tiles(type, y, ldy, r0, n, scratch, x, pick, 0, n_tok, n_block);
+            continue;
         }
-        for (; t < n_tok; t++) {
-            const wt_q8 *xt[4] = { x + (pick ? (size_t)pick[t] : t) * n_block };
-            float *yt[4] = { y + t * ldy + r0 };
-            if (n_tok > FEW) tile(type, yt, n, scratch, xt, n_block, 1);
-            else direct(type, yt[0], row, n, xt[0], n_block, t + 1 == n_tok ? 8 * row_bytes : 0);
-        }
+        for (size_t t = 0; t < n_tok; t++)
+            direct(type, y + t * ldy + r0, row, n, x + (pick ? (size_t)pick[t] : t) * n_block, n_block, t + 1 == n_tok ? 8 * row_bytes : 0);
     }
 }
 
@@ -475,4 +619,7 @@ void wt_kernels_avx2_q(wt_kernels *k)
     k->quantize = quantize;
 #define FILL(T) k->qmul[WT_##T] = qmul_##T;
     EACH(FILL)
+    k->qmul[WT_Q4_0_X8] = qmul_Q4_0_x8;
+    k->qmul[WT_Q8_0_X8] = qmul_Q8_0_x8;
+    k->qmul[WT_Q4_K_X8] = qmul_Q4_K_x8;
 }

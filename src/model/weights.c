@@ -31,7 +31,7 @@ static wt_status need(finder *f, const char *name, int64_t rows, int64_t cols, c
                                  (long long)cols, wt_shape_text(t, shape));
         return wt_fail(m->cx, WT_ESHAPE, "%s: %s: expected shape [%lld], found %s", m->file->path, name, (long long)rows, wt_shape_text(t, shape));
     }
-    if (!m->k.unpack[t->type])
+    if (!wt_readable(t->type) || (wt_type_get(t->type)->group && !strcmp(name, "token_embd.weight")))
         return wt_fail(m->cx, WT_EUNSUPPORTED, "%s: %s: block type %s cannot be read yet", m->file->path, name, wt_type_get(t->type)->name);
     if (!cols && t->type != WT_F32)
         return wt_fail(m->cx, WT_ESHAPE, "%s: %s: expected F32, found %s", m->file->path, name, wt_type_get(t->type)->name);

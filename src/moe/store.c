@@ -22,8 +22,10 @@ wt_tensor wt_stack_view(const wt_tensor *t, int64_t e, int64_t row, int64_t n_ro
 static wt_status check(wt_ctx *cx, const wt_tensor *t, int64_t rows, int64_t cols)
 {
     char shape[64];
-    if (!wt_type_get(t->type)->unpack)
+    if (!wt_readable(t->type))
         return wt_fail(cx, WT_EUNSUPPORTED, "%s: block type %s cannot be read yet", t->name, wt_type_get(t->type)->name);
+    if (wt_type_get(t->type)->group && rows % WT_GROUP)
+        return wt_fail(cx, WT_ESHAPE, "%s: %lld rows are not whole groups of %d", t->name, (long long)rows, WT_GROUP);
     if (t->n_dim == 2 && t->shape[0] == rows && t->shape[1] == cols) return WITAN_OK;
     return wt_fail(cx, WT_ESHAPE, "%s: expected [%lld, %lld] for each expert, found %s", t->name, (long long)rows, (long long)cols,
                    wt_shape_text(t, shape));

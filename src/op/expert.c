@@ -143,7 +143,7 @@ static wt_status buffers(job *j, wt_run *r)
     j->h = wt_take_n(r->a, n * j->ff, sizeof *j->h);
     j->u = wt_take_n(r->a, n * j->ff, sizeof *j->u);
     j->y = wt_take_n(r->a, n * j->d, sizeof *j->y);
-    j->n_scratch = WT_ROW_BLOCK * widest;
+    j->n_scratch = WT_SCRATCH_ROWS * widest;
     j->scratch = wt_take_n(r->a, (size_t)r->cx->threads * j->n_scratch, sizeof *j->scratch);
     if (!place || !tok || !j->h || !j->u || !j->y || !j->scratch) return WITAN_ENOMEM;
     for (int32_t i = 0; i < rt->n_pair; i++) {

@@ -16,7 +16,15 @@ void wt_rows_matmul(const wt_kernels *k, const wt_tensor *w, int64_t row, int64_
         return;
     }
     const float *wf = from;
-    if (w->type != WT_F32) {
+    const wt_type_info *ti = wt_type_get(w->type);
+    if (ti->group) {
+        uint8_t *plain = (uint8_t *)(scratch + WT_ROW_BLOCK * n_in);      /* a group as it was before it was interleaved */
+        for (int64_t r = 0; r < n_row; r += WT_GROUP) {
+            ti->ungroup(plain, (const uint8_t *)from + (size_t)r * row_bytes, n_in);
+            k->unpack[ti->base](scratch + (size_t)r * n_in, plain, WT_GROUP * n_in);
+        }
+        wf = scratch;
+    } else if (w->type != WT_F32) {
         k->unpack[w->type](scratch, from, (size_t)n_row * n_in);
         wf = scratch;
     }
@@ -54,7 +62,7 @@ static void blocks(void *arg, size_t begin, size_t end, int worker)
     for (size_t b = begin; b < end; b++) {
         int64_t row = (int64_t)b * WT_ROW_BLOCK, left = j->n_out - row;
         wt_rows_matmul(j->k, j->w, row, left < WT_ROW_BLOCK ? left : WT_ROW_BLOCK, &j->x, j->n_tok, j->y + row, (size_t)j->n_out,
-                       j->scratch + (size_t)worker * WT_ROW_BLOCK * n_in);
+                       j->scratch + (j->w->type == WT_F32 ? 0 : (size_t)worker * WT_SCRATCH_ROWS * n_in));
     }
 }
 
@@ -65,7 +73,8 @@ wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **
     if (wt_uses_bytes(r->k, w)) WT_TRY(wt_as_bytes(r, x));
     WT_TRY(wt_tensor_new(r->a, 2, (int64_t[]){ n_tok, n_out }, y));
     wt_mark m = wt_mark_set(r->a);
-    float *scratch = wt_take_n(r->a, (size_t)r->cx->threads * WT_ROW_BLOCK * (size_t)n_in, sizeof *scratch);
+    size_t rows = w->type == WT_F32 ? 0 : WT_SCRATCH_ROWS;          /* floats are used where they lie */
+    float *scratch = wt_take_n(r->a, (size_t)r->cx->threads * rows * (size_t)n_in + 1, sizeof *scratch);
     if (!scratch) return WITAN_ENOMEM;
     job j = { r->k, { x->f32, (size_t)n_in, x->q8, NULL }, w, (*y)->f32, scratch, n_out, (size_t)n_tok };
     wt_parallel(r->cx, (size_t)((n_out + WT_ROW_BLOCK - 1) / WT_ROW_BLOCK), wt_block_grain((size_t)n_in, (size_t)n_tok), blocks, &j);

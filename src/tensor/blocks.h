@@ -23,4 +23,12 @@ void wt_pack_q4_k(void *dst, const float *src, size_t n);
 void wt_pack_q5_k(void *dst, const float *src, size_t n);
 void wt_pack_q6_k(void *dst, const float *src, size_t n);
 
+/* Eight rows of n values, one after another, to their interleaved form and back (group.c). */
+void wt_regroup_q4_0(void *dst, const void *src, size_t n);
+void wt_regroup_q8_0(void *dst, const void *src, size_t n);
+void wt_regroup_q4_k(void *dst, const void *src, size_t n);
+void wt_ungroup_q4_0(void *dst, const void *src, size_t n);
+void wt_ungroup_q8_0(void *dst, const void *src, size_t n);
+void wt_ungroup_q4_k(void *dst, const void *src, size_t n);
+
 #endif

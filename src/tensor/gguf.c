@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_COUNT = 1000000, MIN_KV = 14, MIN_TENSOR = 33 };
+enum { MOST_COUNT = 1000000, MIN_KV = 14, MIN_TENSOR = 33, NAMES = 1 << 14 };
 
 static const struct { const char *name; size_t bytes; } kv_type[WT_KV_N] = {
     { "u8", 1 }, { "i8", 1 }, { "u16", 2 }, { "i16", 2 }, { "u32", 4 }, { "i32", 4 }, { "f32", 4 }, { "bool", 1 }, { "string", 0 },
@@ -14,7 +14,12 @@ static const struct { const char *name; size_t bytes; } kv_type[WT_KV_N] = {
 
 const char *wt_kv_type_name(wt_kv_type t) { return (unsigned)t < WT_KV_N ? kv_type[t].name : "?"; }
 
-typedef struct cursor { wt_ctx *cx; const char *path; const uint8_t *p; size_t at, n; } cursor;
+typedef struct cursor {
+    wt_ctx *cx;
+    const char *path;
+    const uint8_t *p; size_t at, n;
+    wt_arena *names; char *room; size_t n_room;      /* of names, packed: there may be a million */
+} cursor;
 
 static wt_status cut(const cursor *c, const char *what)
 {
@@ -114,15 +119,28 @@ static wt_status scalar(cursor *c, wt_kv *kv)
     return WITAN_OK;
 }
 
+static char *name_room(cursor *c, size_t n)
+{
+    if (n > c->n_room) {
+        size_t more = n > NAMES ? n : NAMES;
+        c->room = wt_take(c->names, more);
+        c->n_room = c->room ? more : 0;
+        if (!c->room) return NULL;
+    }
+    c->room += n;
+    c->n_room -= n;
+    return c->room - n;
+}
+
 /* A name: printable ASCII, at least one character. Copied with an end mark. */
-static wt_status name(cursor *c, const char *what, size_t most, wt_arena *names, const char **out)
+static wt_status name(cursor *c, const char *what, size_t most, const char **out)
 {
     wt_str s;
     WT_TRY(string(c, what, &s));
     if (!s.n || s.n > most) return wt_fail(c->cx, WT_EFORMAT, "%s: %s of %zu bytes, expected 1 to %zu", c->path, what, s.n, most);
     for (size_t i = 0; i < s.n; i++)
         if (s.s[i] < 32 || s.s[i] > 126) return wt_fail(c->cx, WT_EFORMAT, "%s: %s holds byte 0x%02x, expected printable ASCII", c->path, what, (unsigned char)s.s[i]);
-    char *copy = wt_take(names, s.n + 1);
+    char *copy = name_room(c, s.n + 1);
     if (!copy) return WT_ENOMEM;
     memcpy(copy, s.s, s.n);
     copy[s.n] = 0;
@@ -130,10 +148,10 @@ static wt_status name(cursor *c, const char *what, size_t most, wt_arena *names,
     return WITAN_OK;
 }
 
-static wt_status one_kv(cursor *c, wt_arena *names, wt_kv *kv)
+static wt_status one_kv(cursor *c, wt_kv *kv)
 {
     uint32_t type;
-    WT_TRY(name(c, "a key", 65535, names, &kv->key));
+    WT_TRY(name(c, "a key", 65535, &kv->key));
     WT_TRY(u32(c, kv->key, &type));
     if (type >= WT_KV_N) return wt_fail(c->cx, WT_EFORMAT, "%s: %s: unknown value type %u", c->path, kv->key, type);
     kv->type = (wt_kv_type)type;
@@ -164,16 +182,18 @@ static wt_status sizes(const cursor *c, wt_tensor *t, uint32_t type, uint32_t n_
     if (ne[0] % ti->block)
         return wt_fail(c->cx, WT_EFORMAT, "%s: %s: rows of %llu values are not whole blocks of %u (%s)", c->path, t->name,
                        (unsigned long long)ne[0], ti->block, ti->name);
+    if (ti->group && (n_dim < 2 || ne[1] % WT_GROUP))
+        return wt_fail(c->cx, WT_EFORMAT, "%s: %s: %llu rows are not whole groups of %d (%s)", c->path, t->name, (unsigned long long)(n_dim < 2 ? 1 : ne[1]), WT_GROUP, ti->name);
     if (wt_mul_over(t->n / ti->block, ti->bytes, &t->bytes))
         return wt_fail(c->cx, WT_EFORMAT, "%s: %s: more bytes than memory can address", c->path, t->name);
     return WITAN_OK;
 }
 
-static wt_status one_tensor(cursor *c, wt_arena *names, wt_tensor *t, uint64_t *offset)
+static wt_status one_tensor(cursor *c, wt_tensor *t, uint64_t *offset)
 {
     uint32_t n_dim, type;
     uint64_t ne[WT_MAX_DIM] = { 0 };
-    WT_TRY(name(c, "a tensor name", 63, names, &t->name));
+    WT_TRY(name(c, "a tensor name", 63, &t->name));
     WT_TRY(u32(c, t->name, &n_dim));
     if (n_dim < 1 || n_dim > WT_MAX_DIM) return wt_fail(c->cx, WT_EFORMAT, "%s: %s: %u dimensions, expected 1 to 4", c->path, t->name, n_dim);
     for (uint32_t i = 0; i < n_dim; i++) WT_TRY(u64(c, t->name, ne + i));
@@ -251,25 +271,25 @@ static wt_status alignment(wt_gguf *g)
     const wt_kv *kv = wt_gguf_kv(g, "general.alignment");
     g->alignment = 32;
     if (!kv) return WITAN_OK;
-    if (kv->type != WT_KV_U32 || !kv->v.u || kv->v.u > 1 << 20 || (kv->v.u & (kv->v.u - 1)))
-        return wt_fail(g->cx, WT_EFORMAT, "%s: general.alignment: expected a u32 power of two up to 2^20", g->path);
+    if (kv->type != WT_KV_U32 || kv->v.u < 8 || kv->v.u > 1 << 20 || (kv->v.u & (kv->v.u - 1)))   /* 8: numbers are read where they stand */
+        return wt_fail(g->cx, WT_EFORMAT, "%s: general.alignment: expected a u32 power of two from 8 to 2^20", g->path);
     g->alignment = (uint32_t)kv->v.u;
     return WITAN_OK;
 }
 
 static wt_status parse(wt_gguf *g)
 {
-    cursor c = { g->cx, g->path, g->map.data, 0, g->map.n };
+    cursor c = { .cx = g->cx, .path = g->path, .p = g->map.data, .n = g->map.n, .names = &g->names };
     uint64_t n_tensor, n_kv;
     WT_TRY(header(&c, g, &n_tensor, &n_kv));
     g->kv = wt_alloc(g->cx, (size_t)n_kv, sizeof *g->kv);
     g->tensor = wt_alloc(g->cx, (size_t)n_tensor, sizeof *g->tensor);
     g->offset = wt_alloc(g->cx, (size_t)n_tensor, sizeof *g->offset);
     if (!g->kv || !g->tensor || !g->offset) return WT_ENOMEM;
-    for (; g->n_kv < n_kv; g->n_kv++) WT_TRY(one_kv(&c, &g->names, g->kv + g->n_kv));
+    for (; g->n_kv < n_kv; g->n_kv++) WT_TRY(one_kv(&c, g->kv + g->n_kv));
     WT_TRY(wt_gguf_index_keys(g));
     WT_TRY(alignment(g));
-    for (; g->n_tensor < n_tensor; g->n_tensor++) WT_TRY(one_tensor(&c, &g->names, g->tensor + g->n_tensor, g->offset + g->n_tensor));
+    for (; g->n_tensor < n_tensor; g->n_tensor++) WT_TRY(one_tensor(&c, g->tensor + g->n_tensor, g->offset + g->n_tensor));
     WT_TRY(wt_gguf_index_tensors(g));
     g->data_at = (c.at + g->alignment - 1) / g->alignment * g->alignment;
     if (g->data_at > g->map.n) {

@@ -6,12 +6,7 @@
 
 /* ---- index ---------------------------------------------------------------------------------------------------------- */
 
-static uint32_t hash(const char *s)
-{
-    uint32_t h = 2166136261u;
-    for (; *s; s++) h = (h ^ (unsigned char)*s) * 16777619u;
-    return h ^ h >> 15;
-}
+static size_t slot(const char *s, size_t n_slot) { return wt_hash_slot(wt_name_hash(0, s, strlen(s)), n_slot); }
 
 typedef const char *(*name_fn)(const wt_gguf *g, size_t i);
 static const char *key_name(const wt_gguf *g, size_t i) { return g->kv[i].key; }
@@ -26,7 +21,7 @@ static wt_status build(wt_gguf *g, size_t n, name_fn name, const char *what, uin
     if (!*table) return WT_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         const char *s = name(g, i);
-        size_t at = hash(s) & (*size - 1);
+        size_t at = slot(s, *size);
         for (; (*table)[at]; at = (at + 1) & (*size - 1))
             if (!strcmp(name(g, (*table)[at] - 1), s)) return wt_fail(g->cx, WT_EFORMAT, "%s: %s %s occurs twice", g->path, what, s);
         (*table)[at] = (uint32_t)i + 1;
@@ -39,7 +34,7 @@ wt_status wt_gguf_index_tensors(wt_gguf *g) { return build(g, g->n_tensor, tenso
 
 static size_t find(const wt_gguf *g, name_fn name, const uint32_t *table, size_t size, const char *s)
 {
-    for (size_t at = hash(s) & (size - 1); table[at]; at = (at + 1) & (size - 1))
+    for (size_t at = slot(s, size); table[at]; at = (at + 1) & (size - 1))
         if (!strcmp(name(g, table[at] - 1), s)) return table[at];
     return 0;
 }

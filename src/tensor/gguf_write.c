@@ -3,6 +3,7 @@
  * after the other; names are given at the end, the first file's last. */
 #include "tensor/gguf.h"
 
+#include "base/hash.h"
 #include <string.h>
 
 typedef struct pair { char *key; uint32_t type; uint8_t *raw; size_t n; } pair;
@@ -14,6 +15,7 @@ struct wt_gguf_out {
     wt_out **sealed; size_t n_sealed, n_part;   /* files that are complete but for their names */
     uint64_t most;               /* bytes of tensors in one file, 0: all */
     pair *kv; size_t n_kv, cap_kv;
+    uint32_t *slot; size_t n_slot;              /* look-up table over keys, index + 1 */
     desc *tensor; size_t n_tensor, cap_tensor;
     size_t at, done;             /* tensor being filled, its bytes so far */
     uint32_t alignment;
@@ -45,22 +47,44 @@ static wt_status grow(wt_ctx *cx, void *p, size_t n, size_t *cap, size_t size)
     return WITAN_OK;
 }
 
+/* Slot of a key: its own, or the free one where it would go. */
+static uint32_t *slot_of(const wt_gguf_out *o, const char *key)
+{
+    size_t i = wt_hash_slot(wt_name_hash(0, key, strlen(key)), o->n_slot);
+    while (o->slot[i] && strcmp(o->kv[o->slot[i] - 1].key, key)) i = (i + 1) & (o->n_slot - 1);
+    return o->slot + i;
+}
+
+/* Room for one more key, table at most half full. */
+static wt_status room(wt_gguf_out *o)
+{
+    WT_TRY(grow(o->cx, &o->kv, o->n_kv, &o->cap_kv, sizeof *o->kv));
+    if (o->n_kv * 2 < o->n_slot) return WITAN_OK;
+    size_t n = o->n_slot ? o->n_slot * 2 : 64;
+    uint32_t *slot = wt_alloc(o->cx, n, sizeof *slot);
+    if (!slot) return WT_ENOMEM;
+    wt_free(o->cx, o->slot);
+    o->slot = slot;
+    o->n_slot = n;
+    for (size_t i = 0; i < o->n_kv; i++) *slot_of(o, o->kv[i].key) = (uint32_t)i + 1;
+    return WITAN_OK;
+}
+
 static wt_status put(wt_gguf_out *o, const char *key, wt_kv_type type, const void *raw, size_t n)
 {
     wt_assert(!o->begun);
     pair fresh = { wt_strdup(o->cx, key), type, wt_realloc(o->cx, NULL, n, 1), n };
-    wt_status st = fresh.key && fresh.raw ? WITAN_OK : WT_ENOMEM;
-    size_t i = 0;
-    while (i < o->n_kv && strcmp(o->kv[i].key, key)) i++;
-    if (st == WITAN_OK && i == o->n_kv) st = grow(o->cx, &o->kv, o->n_kv, &o->cap_kv, sizeof *o->kv);
+    wt_status st = fresh.key && fresh.raw ? room(o) : WT_ENOMEM;
     if (st != WITAN_OK) {
         wt_free(o->cx, fresh.key);
         wt_free(o->cx, fresh.raw);
         return st;
     }
-    if (i < o->n_kv) { wt_free(o->cx, o->kv[i].key); wt_free(o->cx, o->kv[i].raw); } else o->n_kv++;
+    uint32_t *slot = slot_of(o, key);
+    if (!*slot) *slot = (uint32_t)++o->n_kv;
+    else { wt_free(o->cx, o->kv[*slot - 1].key); wt_free(o->cx, o->kv[*slot - 1].raw); }
     if (n) memcpy(fresh.raw, raw, n);
-    o->kv[i] = fresh;
+    o->kv[*slot - 1] = fresh;
     return WITAN_OK;
 }
 
@@ -302,6 +326,7 @@ static void drop(wt_gguf_out *o)
     }
     wt_free(o->cx, o->sealed);
     wt_free(o->cx, o->kv);
+    wt_free(o->cx, o->slot);
     wt_free(o->cx, o->tensor);
     wt_free(o->cx, o->path);
     wt_free(o->cx, o);

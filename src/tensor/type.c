@@ -161,12 +161,24 @@ static const wt_type_info info[WT_N_TYPE] = {
     [40] = { "NVFP4", 64, 36, NULL, NULL },
     [41] = { "Q1_0", 128, 18, NULL, NULL },
     [42] = { "Q2_0", 64, 18, NULL, NULL },
+    [WT_Q4_0_X8] = { "Q4_0_X8", 32, 18, .group = true, .base = WT_Q4_0, .regroup = wt_regroup_q4_0, .ungroup = wt_ungroup_q4_0 },
+    [WT_Q8_0_X8] = { "Q8_0_X8", 32, 34, .group = true, .base = WT_Q8_0, .regroup = wt_regroup_q8_0, .ungroup = wt_ungroup_q8_0 },
+    [WT_Q4_K_X8] = { "Q4_K_X8", 256, 144, .group = true, .base = WT_Q4_K, .regroup = wt_regroup_q4_k, .ungroup = wt_ungroup_q4_k },
 };
 
 const wt_type_info *wt_type_get(uint32_t type)
 {
     static const wt_type_info unknown = { .name = "?" };
     return type < WT_N_TYPE && info[type].name ? info + type : &unknown;
+}
+
+bool wt_readable(uint32_t type) { return wt_type_get(type)->unpack || wt_type_get(type)->group; }
+
+bool wt_grouped(uint32_t type, wt_type *out)
+{
+    for (uint32_t t = 0; t < WT_N_TYPE; t++)
+        if (info[t].group && info[t].base == type) { *out = (wt_type)t; return true; }
+    return false;
 }
 
 bool wt_row_bytes(uint32_t type, uint64_t n, size_t *bytes)
