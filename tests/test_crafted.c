@@ -151,8 +151,11 @@ static void sizes_that_wrap_are_refused_for_every_block_type(void **state)
         one_tensor(4, (uint64_t[]){ row, (uint64_t)1 << 20, 1 << 5, 1 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, ((uint64_t)1 << 63) / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, UINT64_MAX / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
-        one_tensor(1, (uint64_t[]){ t->block }, type, t->bytes - 1); refused(&f, ALL, "truncated");
-        one_tensor(1, (uint64_t[]){ t->block }, type, t->bytes); accepted(&f, INSPECT);
+        const uint64_t rows = t->group ? WT_GROUP : 1, least[2] = { t->block, rows };
+        one_tensor(2, least, type, t->bytes * rows - 1); refused(&f, ALL, "truncated");
+        one_tensor(2, least, type, t->bytes * rows); accepted(&f, INSPECT);
+        for (uint64_t r = 1; r < rows; r++) { one_tensor(2, (uint64_t[]){ t->block, rows + r }, type, 1 << 16); refused(&f, ALL, "whole groups"); }
+        if (t->group) { one_tensor(1, least, type, 1 << 16); refused(&f, ALL, "whole groups"); }
         if (t->block == 1) continue;
         one_tensor(1, (uint64_t[]){ t->block + 1 }, type, 4096); refused(&f, ALL, "whole blocks");
         one_tensor(2, (uint64_t[]){ t->block / 2, 2 }, type, 4096); refused(&f, ALL, "whole blocks");     /* the product is a whole block, the row is not */
@@ -188,7 +191,7 @@ static void written_files_hold_nothing_but_what_was_read(void **state)
             witan_ctx *cx = fuzz_begin(&z, f.b, f.n, false);
             z.word = "SECRET!!";
             witan_status st = witan_convert(cx, FUZZ_FILE, "out", &(witan_convert_options){ .type = type[i] }, NULL);
-            if (st) fail_msg("%s to %s: %s", m->name, type[i], witan_error(cx));
+            if (st && st != WITAN_EUNSUPPORTED) fail_msg("%s to %s: %s", m->name, type[i], witan_error(cx));   /* interleaved rows cannot be read back */
             for (size_t k = 0; k < 8; k++)                        /* also a part of it: from any letter on */
                 for (size_t at = 0; at + 4 <= z.n_out; at++) {
                     char some[4];
