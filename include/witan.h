@@ -93,7 +93,8 @@ typedef struct witan_config {
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
     int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
-    const char *tier;                   /* kernels: "ref", "avx2"; NULL: $WITAN_TIER, else the best this machine has */
+    const char *tier;                   /* kernels: "ref", "avx2": exact; "avx2q", or "fast" for the best there is: activations are rounded to
+                                           bytes where weights are in blocks, about twice as fast; NULL: $WITAN_TIER, else the best exact one */
 } witan_config;
 
 /* config may be NULL. Returns NULL only when memory is exhausted. */

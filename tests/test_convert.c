@@ -312,7 +312,7 @@ static void repacked_models_give_the_same_bits(void **state)
 {
     (void)state;
     static const struct { const char *name, *type; } of[] = { { "tiny-mixtral", "Q4_K" }, { "tiny-qwen2moe", "Q4_0" }, { "tiny-qwen3moe", "Q8_0" }, { "tiny-llama", "Q4_0" } };
-    static const char *const tier[] = { "ref", "avx2" };
+    static const char *const tier[] = { "ref", "avx2", "fast" };
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         witan_convert_result r;
         make(of[i].name, of[i].type, model);
@@ -321,7 +321,7 @@ static void repacked_models_give_the_same_bits(void **state)
         assert_false(r.requantized);
         assert_int_equal(r.bytes_before, r.bytes_after);
         witan_free(cx, r.first);
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < 3; k++) {
             float logits[2][12 * 320];
             for (int p = 0; p < 2; p++) {
                 witan_ctx *c = witan_ctx_new(&(witan_config){ .tier = tier[k], .threads = 1 + p });

@@ -151,7 +151,7 @@ static void sizes_that_wrap_are_refused_for_every_block_type(void **state)
         one_tensor(4, (uint64_t[]){ row, (uint64_t)1 << 20, 1 << 5, 1 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, ((uint64_t)1 << 63) / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, UINT64_MAX / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
-        const uint64_t rows = t->group ? WT_GROUP : 1, least[2] = { t->block, rows };
+        const uint64_t rows = t->group ? WT_GROUP : 1, least[2] = { t->block, rows };   /* interleaved rows come in groups */
         one_tensor(2, least, type, t->bytes * rows - 1); refused(&f, ALL, "truncated");
         one_tensor(2, least, type, t->bytes * rows); accepted(&f, INSPECT);
         for (uint64_t r = 1; r < rows; r++) { one_tensor(2, (uint64_t[]){ t->block, rows + r }, type, 1 << 16); refused(&f, ALL, "whole groups"); }

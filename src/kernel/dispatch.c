@@ -6,7 +6,7 @@
 #include <cpuid.h>
 #endif
 
-static const char *const tier_name[WT_N_TIER] = { "ref", "avx2" };
+static const char *const tier_name[WT_N_TIER] = { "ref", "avx2", "avx2q" };
 
 const char *wt_tier_name(wt_tier t) { return tier_name[t]; }
 
@@ -23,7 +23,7 @@ wt_tier wt_cpu_tier(void)
     unsigned a, b, c, d;
     __builtin_cpu_init();                        /* also asks whether the system saves the wide registers */
     bool half = __get_cpuid(1, &a, &b, &c, &d) && c >> 29 & 1;   /* F16C; clang has no name for it */
-    if (half && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return WT_TIER_AVX2;
+    if (half && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return WT_TIER_AVX2Q;
 #endif
     return WT_TIER_REF;
 }
@@ -33,7 +33,8 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit)
     wt_tier have = wt_cpu_tier(), use = have < limit ? have : limit;
     wt_kernels_ref(k);
 #if defined(__x86_64__)
-    if (use >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
+    if (use >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_peaks_avx2(k); }
+    if (use >= WT_TIER_AVX2Q) wt_kernels_avx2_q(k);
 #endif
     (void)use;
 }

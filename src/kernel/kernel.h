@@ -9,7 +9,8 @@
 
 #include "tensor/type.h"
 
-typedef enum wt_tier { WT_TIER_REF, WT_TIER_AVX2, WT_N_TIER } wt_tier;
+/* A tier whose name ends in q also rounds activations to bytes where weights are in blocks: faster, and not exact. */
+typedef enum wt_tier { WT_TIER_REF, WT_TIER_AVX2, WT_TIER_AVX2Q, WT_N_TIER, WT_TIER_EXACT = WT_TIER_AVX2 /* the best that rounds nothing */ } wt_tier;
 
 /* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred. */
 typedef struct wt_q8 { float d, ds /* d sum */; int32_t sum; int16_t half[2] /* of q[0..15], q[16..31] */; int8_t q[32]; } wt_q8;

@@ -1,252 +1,257 @@
-/* Writing super-blocks of 256 values: Q4_K, Q5_K, Q6_K. Layouts as in blocks_k.c.
+/* Writing super-blocks of parts with a scale and a minimum: Q2_K, Q4_K, Q5_K. Layouts as in blocks_k.c.
  *
- * A part is 32 (Q6_K: 16) values with a scale of its own. For each part, grids a little wider and narrower than the range are tried; on each,
- * values are rounded and the line x = s q - m (Q6_K: x = s q) through them is fitted by least squares weighted with w = |x| + rms(x), since large
- * values matter more to a product; the grid with the least weighted error wins. Then the parts' scales and minima are rounded to six (eight) bits of
- * the super-block's halves, and the values are rounded once more on the grid that will be read back.
- * Values that are not finite count as zero. */
-#include "tensor/blocks.h"
+ * What is read back is x' = d S q - e M: halves d and e of the super-block, whole S and M of the part, whole q of the value. Wanted is the
+ * least sum of w (x - x')^2, with the weights of wt_pack_clean. All of them at once is a hard problem; here, in turn:
+ *   1. Part by part, a line x = s q - m, m >= 0, in real numbers. Grids with (top + t) / (high - low) steps to one are tried,
+ *      t = -1 .. 1.2; values rounded on one give q, and the line through them by least squares,
+ *          s = (W P - X Q) / D,  m = (Q P - R X) / D,  D = W R - Q^2,
+ *      where W, X, Q, R, P are the sums of w, w x, w q, w q^2, w x q. The one with the least error wins, and is rounded on and fitted
+ *      again while that helps.
+ *   2. d = largest s / most S, e likewise, rounded to halves; S and M are the nearest, or neighbours of them that suit each other better
+ *      once the values are rounded on the grid that they make.
+ *   3. For these S, M and q the best d and e, again by least squares, over the whole super-block; kept where the error after rounding
+ *      the values once more is less. */
+#include "tensor/pack.h"
 
-#include "tensor/type.h"
-#include <math.h>
+#include "tensor/blocks.h"
 #include <string.h>
 
-enum { SUPER = 256 };
+typedef struct shape { int part, top, most; } shape;       /* values of a part; largest q; largest S and M */
+typedef struct line { float s, m, error; } line;
 
-static void half_put(uint8_t *p, float v)
+/* One super-block: cleaned values, weights; what is to be found. */
+typedef struct super {
+    float x[WT_SUPER], w[WT_SUPER];
+    float d, e;
+    int s[WT_SUPER / 16], m[WT_SUPER / 16];
+    uint8_t q[WT_SUPER];
+} super;
+
+/* ---- 1. a line through a part --------------------------------------------------------------------------------------------- */
+
+/* Sums over a part with y = x - low instead of x: the values may lie far from zero, and close together. */
+typedef struct sums { float w, y, yy, q, qq, yq; } sums;
+
+static void sums_of_values(sums *a, const float *x, const float *w, int n, float low)
 {
-    uint16_t h = wt_float_to_half(v);
-    p[0] = (uint8_t)h;
-    p[1] = (uint8_t)(h >> 8);
-}
-
-static float half_of(float v) { return wt_half_to_float(wt_float_to_half(v)); }
-
-/* To the nearest whole number, for |v| < 2^22: adding and taking away 1.5 * 2^23 leaves no room for a fraction. */
-static float nearest(float v)
-{
-    float u = v + 12582912.0f;
-    return u - 12582912.0f;
-}
-
-static float clamp(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
-
-/* Four values side by side: the sums below would otherwise wait for each addition. */
-typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t i4 __attribute__((vector_size(16), aligned(4), may_alias));
-
-static v4 at(const float *p) { return *(const v4 *)p; }
-static v4 all(float v) { return (v4){ v, v, v, v }; }
-static v4 pick(i4 mask, v4 a, v4 b) { return (v4)((mask & (i4)a) | (~mask & (i4)b)); }
-static float sum(v4 v) { return (v[0] + v[1]) + (v[2] + v[3]); }
-static v4 clamp4(v4 v, float lo, float hi) { v = pick(v < all(lo), all(lo), v); return pick(v > all(hi), all(hi), v); }
-static v4 nearest4(v4 v) { return v + all(12582912.0f) - all(12582912.0f); }
-
-/* Finite copies, and the weights of the fit. */
-static void take(float *x, float *w, const float *src, int n)
-{
-    double squares = 0;
-    for (int i = 0; i < n; i++) {
-        x[i] = isfinite(src[i]) ? src[i] : 0;
-        squares += (double)x[i] * (double)x[i];
-    }
-    float rms = (float)sqrt(squares / n);
-    for (int i = 0; i < n; i++) w[i] = fabsf(x[i]) + rms;
-}
-
-/* ---- scale and minimum: Q4_K, Q5_K ----------------------------------------------------------------------------------------- */
-
-typedef struct fit { float s, m, error; } fit;   /* x = s q - m, m >= 0 */
-
-/* Sums over a part for whole q on the grid that begins at -lo and has `inv` steps to one. */
-static fit try_grid(const float *x, const float *w, int n, float lo, float inv, float top)
-{
-    v4 aw = all(0), ax = aw, aq = aw, aqq = aw, axq = aw, axx = aw;
+    v4 sw = v4_all(0), sy = sw, syy = sw;
     for (int i = 0; i < n; i += 4) {
-        v4 xi = at(x + i), wi = at(w + i), q = clamp4(nearest4((xi - all(lo)) * all(inv)), 0, top), wq = wi * q, wx = wi * xi;
-        aw += wi;
-        ax += wx;
-        aq += wq;
-        aqq += wq * q;
-        axq += wx * q;
-        axx += wx * xi;
+        v4 y = v4_at(x + i) - low, wi = v4_at(w + i), wy = wi * y;
+        sw += wi;
+        sy += wy;
+        syy += wy * y;
     }
-    float sw = sum(aw), sx = sum(ax), sq = sum(aq), sqq = sum(aqq), sxq = sum(axq), sxx = sum(axx);
-    float det = sw * sqq - sq * sq;
-    fit f = { 0, 0, INFINITY };
-    if (det > 0) {
-        f.s = (sw * sxq - sx * sq) / det;
-        f.m = (sq * sxq - sqq * sx) / det;
-    }
-    if (!(det > 0) || f.m < 0) {                   /* the line must not begin above zero */
-        f.m = 0;
-        f.s = sqq > 0 ? sxq / sqq : 0;
-    }
-    if (!(f.s > 0)) return (fit){ 0, 0, INFINITY };
-    f.error = sxx - 2 * f.s * sxq + 2 * f.m * sx + f.s * f.s * sqq - 2 * f.s * f.m * sq + f.m * f.m * sw;
-    return f;
+    a->w = v4_sum(sw);
+    a->y = v4_sum(sy);
+    a->yy = v4_sum(syy);
 }
 
-static fit best_fit(const float *x, const float *w, float top)
+/* q on the grid that begins at `begin` and has `inv` steps to one. */
+static void sums_of_steps(sums *a, const float *x, const float *w, int n, float low, float begin, float inv, float top)
 {
-    float lo = 0, hi = x[0];                       /* minima can only be taken away: the grid reaches zero */
-    for (int i = 0; i < 32; i++) {
-        lo = x[i] < lo ? x[i] : lo;
-        hi = x[i] > hi ? x[i] : hi;
+    v4 sq = v4_all(0), sqq = sq, syq = sq;
+    for (int i = 0; i < n; i += 4) {
+        v4 xi = v4_at(x + i), q = v4_nearest(v4_clamp((xi - begin) * inv, 0, top)), wq = v4_at(w + i) * q;
+        sq += wq;
+        sqq += wq * q;
+        syq += wq * (xi - low);
     }
-    if (!(hi > lo)) return (fit){ 0, -lo, 0 };
-    fit best = { (hi - lo) / top, -lo, INFINITY };
-    for (int step = -5; step <= 6; step++) {
-        float inv = (top + 0.2f * (float)step) / (hi - lo);
-        if (!isfinite(inv)) continue;
-        fit f = try_grid(x, w, 32, lo, inv, top);
-        if (f.error < best.error) best = f;
+    a->q = v4_sum(sq);
+    a->qq = v4_sum(sqq);
+    a->yq = v4_sum(syq);
+}
+
+/* The line of least squares; where it would begin above zero, the best one that begins at zero. An infinite error: there is none. */
+static line fit(const sums *a, float low)
+{
+    float det = a->w * a->qq - a->q * a->q, s = 0, m = -1;      /* y = s q - m */
+    if (det > 0) {
+        s = (a->w * a->yq - a->y * a->q) / det;
+        m = (a->q * a->yq - a->qq * a->y) / det;
+    }
+    if (!(m >= low)) {
+        m = low;
+        s = a->qq > 0 ? (a->yq + low * a->q) / a->qq : 0;
+    }
+    if (!(s > 0)) return (line){ 0, 0, INFINITY };
+    return (line){ s, m - low, a->yy - 2 * s * a->yq + 2 * m * a->y + s * s * a->qq - 2 * s * m * a->q + m * m * a->w };
+}
+
+static line best_line(const float *x, const float *w, int n, float top)
+{
+    float low = 0, high = x[0];                    /* minima are only taken away: the grid reaches down to zero */
+    for (int i = 0; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    if (!(high > low)) return (line){ 0, -low, 0 };
+    sums a;
+    line best = { (high - low) / top, -low, INFINITY }, l;
+    sums_of_values(&a, x, w, n, low);
+    for (int t = -5; t <= 6; t++) {
+        sums_of_steps(&a, x, w, n, low, low, (top + 0.2f * (float)t) / (high - low), top);
+        l = fit(&a, low);
+        if (l.error < best.error) best = l;
+    }
+    for (int again = 0; again < 2; again++) {
+        sums_of_steps(&a, x, w, n, low, -best.m, 1 / best.s, top);
+        l = fit(&a, low);
+        if (!(l.error < best.error)) break;
+        best = l;
     }
     return best;
 }
 
-static int to_bits(float v, float unit, int top) { return unit > 0 ? (int)clamp(nearest(v / unit), 0, (float)top) : 0; }
+/* ---- 2. whole scales and minima -------------------------------------------------------------------------------------------- */
 
-static void put_six_bits(uint8_t b[12], const int s[8], const int m[8])
+/* Weighted error of a part on the grid step q - low. */
+static float error_on(const float *x, const float *w, int n, float step, float low, float top)
 {
-    memset(b, 0, 12);
-    for (int j = 0; j < 4; j++) {
-        b[j] = (uint8_t)(s[j] | (s[j + 4] >> 4) << 6);
-        b[j + 4] = (uint8_t)(m[j] | (m[j + 4] >> 4) << 6);
-        b[j + 8] = (uint8_t)((s[j + 4] & 15) | (m[j + 4] & 15) << 4);
-    }
-}
-
-/* Weighted error of a part on the grid that is read back, step q - low; the rounded values go to q where it is not NULL. */
-static float on_grid(const float *x, const float *w, float step, float low, float top, uint8_t *q)
-{
+    v4 error = v4_all(0);
     float inv = step > 0 ? 1 / step : 0;
-    if (!isfinite(inv)) inv = 0;
-    v4 error = all(0);
-    for (int i = 0; i < 32; i += 4) {
-        v4 v = clamp4(nearest4(clamp4((at(x + i) + all(low)) * all(inv), -1, 64)), 0, top), e = all(step) * v - all(low) - at(x + i);
-        error += at(w + i) * e * e;
-        for (int k = 0; q && k < 4; k++) q[i + k] = (uint8_t)v[k];
+    for (int i = 0; i < n; i += 4) {
+        v4 y = v4_at(x + i) + low, off = step * v4_nearest(v4_clamp(y * inv, 0, top)) - y;
+        error += v4_at(w + i) * off * off;
     }
-    return sum(error);
+    return v4_sum(error);
 }
 
-/* Six bits for a scale and a minimum: the nearest, or neighbours that suit each other better. */
-static void nearby(const float *x, const float *w, float d, float dmin, float top, int *s, int *m)
+static int whole(float v, float unit, int most) { return unit > 0 ? (int)nearest(clamp(v / unit, 0, (float)most)) : 0; }
+
+/* S and M of part j: the nearest, or neighbours that suit each other better. The error that remains. */
+static float choose(super *b, const shape *f, int j, const line *l)
 {
-    int s0 = *s, m0 = *m;
-    float best = on_grid(x, w, d * (float)s0, dmin * (float)m0, top, NULL);
+    const float *x = b->x + j * f->part, *w = b->w + j * f->part;
+    int s0 = whole(l->s, b->d, f->most), m0 = whole(l->m, b->e, f->most);
+    float best = INFINITY;
     for (int k = 0; k < 9; k++) {
-        int si = s0 + k / 3 - 1, mi = m0 + k % 3 - 1;
-        if (k == 4 || si < 0 || mi < 0 || si > 63 || mi > 63) continue;
-        float e = on_grid(x, w, d * (float)si, dmin * (float)mi, top, NULL);
-        if (e < best) { best = e; *s = si; *m = mi; }
+        int s = s0 + (k + 1) % 3 - 1, m = m0 + (k / 3 + 1) % 3 - 1;         /* the nearest first */
+        if (s < 0 || m < 0 || s > f->most || m > f->most) continue;
+        float error = error_on(x, w, f->part, b->d * (float)s, b->e * (float)m, (float)f->top);
+        if (error < best) { best = error; b->s[j] = s; b->m[j] = m; }
     }
+    return best;
 }
 
-/* Eight parts of 32: halves d and dmin and the 12 bytes of scales to p, values 0 .. top to q. */
-static void scale_and_min(uint8_t *p, const float *src, int top, uint8_t q[SUPER])
+/* ---- 3. halves for the whole ------------------------------------------------------------------------------------------------ */
+
+static void round_values(super *b, const shape *f)
 {
-    float x[SUPER], w[SUPER], d = 0, dmin = 0;
-    fit f[8];
-    int s[8], m[8];
-    for (int j = 0; j < 8; j++) {
-        take(x + 32 * j, w + 32 * j, src + 32 * j, 32);
-        f[j] = best_fit(x + 32 * j, w + 32 * j, (float)top);
-        d = fmaxf(d, f[j].s);
-        dmin = fmaxf(dmin, f[j].m);
+    for (int j = 0; j < WT_SUPER / f->part; j++) {
+        float step = b->d * (float)b->s[j], low = b->e * (float)b->m[j], inv = step > 0 ? 1 / step : 0;
+        for (int i = j * f->part; i < (j + 1) * f->part; i += 4) {
+            i4 q = __builtin_convertvector(v4_nearest(v4_clamp((v4_at(b->x + i) + low) * inv, 0, (float)f->top)), i4);
+            for (int k = 0; k < 4; k++) b->q[i + k] = (uint8_t)q[k];
+        }
     }
-    d = half_of(fminf(d / 63, 65504));
-    dmin = half_of(fminf(dmin / 63, 65504));
-    half_put(p, d);
-    half_put(p + 2, dmin);
-    for (int j = 0; j < 8; j++) {
-        s[j] = to_bits(f[j].s, d, 63);
-        m[j] = to_bits(f[j].m, dmin, 63);
-        nearby(x + 32 * j, w + 32 * j, d, dmin, (float)top, s + j, m + j);
-        on_grid(x + 32 * j, w + 32 * j, d * (float)s[j], dmin * (float)m[j], (float)top, q + 32 * j);
-    }
-    put_six_bits(p + 4, s, m);
 }
 
-static void low_nibbles(uint8_t *p, const uint8_t q[SUPER])
+static float round_half(double v) { return wt_half_to_float(wt_float_to_half((float)v)); }
+
+/* d and e by least squares for the S, M and q at hand; false where they are not determined. */
+static bool fit_halves(const super *b, const shape *f, float *d, float *e)
+{
+    double ss = 0, sm = 0, mm = 0, xs = 0, xm = 0;         /* of S q and M, weighted */
+    for (int j = 0; j < WT_SUPER / f->part; j++) {
+        const float *x = b->x + j * f->part, *w = b->w + j * f->part;
+        float step = b->d * (float)b->s[j], low = b->e * (float)b->m[j];
+        double s = b->s[j], m = b->m[j];
+        sums a;
+        sums_of_values(&a, x, w, f->part, 0);
+        sums_of_steps(&a, x, w, f->part, 0, -low, step > 0 ? 1 / step : 0, (float)f->top);
+        ss += s * s * (double)a.qq;
+        sm += s * m * (double)a.q;
+        mm += m * m * (double)a.w;
+        xs += s * (double)a.yq;
+        xm += m * (double)a.y;
+    }
+    double det = ss * mm - sm * sm;
+    if (!(det > 1e-6 * ss * mm)) return false;
+    *d = round_half((mm * xs - sm * xm) / det);
+    *e = round_half((sm * xs - ss * xm) / det);
+    return isfinite(*d) && isfinite(*e) && *d > 0 && *e >= 0 && (*d != b->d || *e != b->e);
+}
+
+static void find(super *b, const shape *f, const float *src, const float *weight)
+{
+    line l[WT_SUPER / 16];
+    float s = 0, m = 0, d, e, error = 0, other = 0;
+    int parts = WT_SUPER / f->part;
+    wt_pack_clean(b->x, b->w, src, weight, WT_SUPER, f->part);
+    for (int j = 0; j < parts; j++) {
+        l[j] = best_line(b->x + j * f->part, b->w + j * f->part, f->part, (float)f->top);
+        s = l[j].s > s ? l[j].s : s;
+        m = l[j].m > m ? l[j].m : m;
+    }
+    b->d = wt_pack_unit(s, f->most);
+    b->e = wt_pack_unit(m, f->most);
+    for (int j = 0; j < parts; j++) error += choose(b, f, j, l + j);
+    if (fit_halves(b, f, &d, &e)) {
+        for (int j = 0; j < parts; j++)
+            other += error_on(b->x + j * f->part, b->w + j * f->part, f->part, d * (float)b->s[j], e * (float)b->m[j], (float)f->top);
+        if (other < error) { b->d = d; b->e = e; }
+    }
+    round_values(b, f);
+}
+
+/* ---- bytes -------------------------------------------------------------------------------------------------------------------- */
+
+static void put_six_bits(uint8_t p[12], const int s[8], const int m[8])
+{
+    for (int j = 0; j < 4; j++) {
+        p[j] = (uint8_t)(s[j] | (s[j + 4] >> 4) << 6);
+        p[j + 4] = (uint8_t)(m[j] | (m[j + 4] >> 4) << 6);
+        p[j + 8] = (uint8_t)((s[j + 4] & 15) | (m[j + 4] & 15) << 4);
+    }
+}
+
+static void put_nibbles(uint8_t *p, const uint8_t q[WT_SUPER])
 {
     for (int g = 0; g < 4; g++)
         for (int i = 0; i < 32; i++) p[32 * g + i] = (uint8_t)((q[64 * g + i] & 15) | (q[64 * g + 32 + i] & 15) << 4);
 }
 
-void wt_pack_q4_k(void *dst, const float *src, size_t n)
+void wt_pack_q2_k_weighted(void *dst, const float *src, const float *weight, size_t n)
 {
-    uint8_t *p = dst, q[SUPER];
-    for (size_t b = 0; b < n / SUPER; b++, p += 144, src += SUPER) {
-        scale_and_min(p, src, 15, q);
-        low_nibbles(p + 16, q);
+    static const shape f = { 16, 3, 15 };
+    super b;
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i += WT_SUPER, p += 84) {
+        find(&b, &f, src + i, weight ? weight + i : NULL);
+        for (int j = 0; j < 16; j++) p[j] = (uint8_t)(b.s[j] | b.m[j] << 4);
+        wt_pack_bit_pairs(p + 16, b.q);
+        half_put(p + 80, b.d);
+        half_put(p + 82, b.e);
     }
 }
 
-void wt_pack_q5_k(void *dst, const float *src, size_t n)
+void wt_pack_q4_k_weighted(void *dst, const float *src, const float *weight, size_t n)
 {
-    uint8_t *p = dst, q[SUPER];
-    for (size_t b = 0; b < n / SUPER; b++, p += 176, src += SUPER) {
-        scale_and_min(p, src, 31, q);
+    static const shape f = { 32, 15, 63 };
+    super b;
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i += WT_SUPER, p += 144) {
+        find(&b, &f, src + i, weight ? weight + i : NULL);
+        half_put(p, b.d);
+        half_put(p + 2, b.e);
+        put_six_bits(p + 4, b.s, b.m);
+        put_nibbles(p + 16, b.q);
+    }
+}
+
+void wt_pack_q5_k_weighted(void *dst, const float *src, const float *weight, size_t n)
+{
+    static const shape f = { 32, 31, 63 };
+    super b;
+    uint8_t *p = dst;
+    for (size_t i = 0; i < n; i += WT_SUPER, p += 176) {
+        find(&b, &f, src + i, weight ? weight + i : NULL);
+        half_put(p, b.d);
+        half_put(p + 2, b.e);
+        put_six_bits(p + 4, b.s, b.m);
         memset(p + 16, 0, 32);
         for (int j = 0; j < 8; j++)
-            for (int i = 0; i < 32; i++) p[16 + i] |= (uint8_t)((q[32 * j + i] >> 4) << j);
-        low_nibbles(p + 48, q);
-    }
-}
-
-/* ---- scale alone: Q6_K ---------------------------------------------------------------------------------------------------- */
-
-/* The scale of 16 values in -32 .. 31 with the least weighted error; its sign puts the largest value at -32. */
-static float best_scale(const float *x, const float *w)
-{
-    float top = 0, peak = 0, best = 0, gain = -1;
-    for (int i = 0; i < 16; i++) if (fabsf(x[i]) > top) { top = fabsf(x[i]); peak = x[i]; }
-    if (!(top > 0)) return 0;
-    for (int step = -9; step <= 9; step++) {
-        float inv = -(32 + 0.1f * (float)step) / peak;
-        v4 axq = all(0), aqq = axq;
-        if (!isfinite(inv)) continue;
-        for (int i = 0; i < 16; i += 4) {
-            v4 q = clamp4(nearest4(at(x + i) * all(inv)), -32, 31), wq = at(w + i) * q;
-            axq += wq * at(x + i);
-            aqq += wq * q;
-        }
-        float sxq = sum(axq), sqq = sum(aqq);
-        if (sqq > 0 && sxq * sxq > gain * sqq) {   /* least error: the largest sxq^2 / sqq */
-            gain = sxq * sxq / sqq;
-            best = sxq / sqq;
-        }
-    }
-    return best;
-}
-
-void wt_pack_q6_k(void *dst, const float *src, size_t n)
-{
-    uint8_t *p = dst, q[SUPER];
-    for (size_t b = 0; b < n / SUPER; b++, p += 210, src += SUPER) {
-        float x[SUPER], w[16], s[16], most = 0;
-        for (int j = 0; j < 16; j++) {
-            take(x + 16 * j, w, src + 16 * j, 16);
-            s[j] = best_scale(x + 16 * j, w);
-            if (fabsf(s[j]) > fabsf(most)) most = s[j];
-        }
-        float d = half_of(clamp(most / -128, -65504, 65504)), inv = d != 0 ? 1 / d : 0;
-        for (int j = 0; j < 16; j++) {
-            int k = isfinite(inv) ? (int)clamp(nearest(clamp(s[j] * inv, -129, 128)), -128, 127) : 0;
-            float step = d * (float)k, to = step != 0 ? 1 / step : 0;
-            if (!isfinite(to)) to = 0;
-            p[192 + j] = (uint8_t)k;
-            for (int i = 0; i < 16; i++) q[16 * j + i] = (uint8_t)(32 + (int)clamp(nearest(clamp(x[16 * j + i] * to, -64, 64)), -32, 31));
-        }
-        for (int h = 0; h < 2; h++)
-            for (int l = 0; l < 32; l++) {
-                const uint8_t *v = q + 128 * h + l;
-                p[64 * h + l] = (uint8_t)((v[0] & 15) | (v[64] & 15) << 4);
-                p[64 * h + 32 + l] = (uint8_t)((v[32] & 15) | (v[96] & 15) << 4);
-                p[128 + 32 * h + l] = (uint8_t)(v[0] >> 4 | (v[32] >> 4) << 2 | (v[64] >> 4) << 4 | (v[96] >> 4) << 6);
-            }
-        half_put(p + 208, d);
+            for (int k = 0; k < 32; k++) p[16 + k] |= (uint8_t)((b.q[32 * j + k] >> 4) << j);
+        put_nibbles(p + 48, b.q);
     }
 }

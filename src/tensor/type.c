@@ -78,20 +78,26 @@ static void unpack_q8_0(float *dst, const void *src, size_t n)
     }
 }
 
-/* Where d is so small that 1 / d overflows, or x is not a number, a quotient may be infinite or NaN: such values go to the nearest end or to
- * `zero`, so that the conversion to an integer is always defined. Any half of such a d is 0. */
-static int within(float v, int lo, int hi, int zero) { return v >= (float)hi ? hi : v > (float)lo ? (int)v : v <= (float)lo ? lo : zero; }
+/* To the nearest whole number, halves away from zero, within -127 .. 127; what is no number becomes 0. */
+static int8_t round_to_byte(float v)
+{
+    v = v > 127 ? 127 : v > -127 ? v : v <= -127 ? -127 : 0;
+    int whole = (int)v;
+    float rest = v - (float)whole;
+    return (int8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
+}
 
-/* d = largest |x| / 127; values rounded half away from zero by the unrounded d, as ggml does. */
+/* d = largest |x| / 127; values rounded by the unrounded d, as ggml does. Where 1 / d overflows any half of d is 0, and so are the values. */
 static void pack_q8_0(void *dst, const float *src, size_t n)
 {
     uint8_t *p = dst;
     for (size_t b = 0; b < n / 32; b++, p += 34, src += 32) {
         float top = 0;
-        for (int i = 0; i < 32; i++) top = fmaxf(top, fabsf(src[i]));
+        for (int i = 0; i < 32; i++) top = fabsf(src[i]) > top ? fabsf(src[i]) : top;
         float d = top / 127.0f, inv = d != 0 ? 1.0f / d : 0;
         u16_put(p, wt_float_to_half(d));
-        for (int i = 0; i < 32; i++) p[2 + i] = (uint8_t)within(roundf(src[i] * inv), -127, 127, 0);
+        if (!isfinite(inv)) inv = 0;
+        for (int i = 0; i < 32; i++) p[2 + i] = (uint8_t)round_to_byte(src[i] * inv);
     }
 }
 
@@ -107,7 +113,11 @@ static void unpack_q4_0(float *dst, const void *src, size_t n)
     }
 }
 
-/* d = (the value of largest magnitude, with its sign) / -8, so that it becomes exactly -8; others rounded by truncating x/d + 8.5. */
+/* Cut off, within 0 .. 15; what is no number becomes 8, which stands for 0. */
+static int to_nibble(float v) { return v >= 15 ? 15 : v > 0 ? (int)v : v <= 0 ? 0 : 8; }
+
+/* d = (the value of largest magnitude, with its sign) / -8, so that it becomes exactly -8; others as x / d + 8.5 cut off. Where 1 / d
+ * overflows any half of d is 0, and nothing is left to choose. */
 static void pack_q4_0(void *dst, const float *src, size_t n)
 {
     uint8_t *p = dst;
@@ -116,12 +126,20 @@ static void pack_q4_0(void *dst, const float *src, size_t n)
         for (int i = 0; i < 32; i++) if (fabsf(src[i]) > top) { top = fabsf(src[i]); at = src[i]; }
         float d = at / -8.0f, inv = d != 0 ? 1.0f / d : 0;
         u16_put(p, wt_float_to_half(d));
-        for (int i = 0; i < 16; i++) {
-            int lo = within(src[i] * inv + 8.5f, 0, 15, 8), hi = within(src[i + 16] * inv + 8.5f, 0, 15, 8);
-            p[2 + i] = (uint8_t)(lo | hi << 4);
-        }
+        if (isfinite(inv)) for (int i = 0; i < 16; i++) p[2 + i] = (uint8_t)(to_nibble(src[i] * inv + 8.5f) | to_nibble(src[i + 16] * inv + 8.5f) << 4);
+        else memset(p + 2, 0, 16);
     }
 }
+
+/* Formats that are searched for, all columns alike. */
+static void pack_q2_k(void *dst, const float *src, size_t n) { wt_pack_q2_k_weighted(dst, src, NULL, n); }
+static void pack_q3_k(void *dst, const float *src, size_t n) { wt_pack_q3_k_weighted(dst, src, NULL, n); }
+static void pack_q4_k(void *dst, const float *src, size_t n) { wt_pack_q4_k_weighted(dst, src, NULL, n); }
+static void pack_q5_k(void *dst, const float *src, size_t n) { wt_pack_q5_k_weighted(dst, src, NULL, n); }
+static void pack_q6_k(void *dst, const float *src, size_t n) { wt_pack_q6_k_weighted(dst, src, NULL, n); }
+static void pack_iq4_nl(void *dst, const float *src, size_t n) { wt_pack_iq4_nl_weighted(dst, src, NULL, n); }
+static void pack_iq4_xs(void *dst, const float *src, size_t n) { wt_pack_iq4_xs_weighted(dst, src, NULL, n); }
+static void pack_mxfp4(void *dst, const float *src, size_t n) { wt_pack_mxfp4_weighted(dst, src, NULL, n); }
 
 /* ---- the table ------------------------------------------------------------------------------------------------------ */
 
@@ -134,20 +152,20 @@ static const wt_type_info info[WT_N_TYPE] = {
     [WT_Q5_1] = { "Q5_1", 32, 24, wt_unpack_q5_1, wt_pack_q5_1 },
     [WT_Q8_0] = { "Q8_0", 32, 34, unpack_q8_0, pack_q8_0 },
     [9] = { "Q8_1", 32, 36, NULL, NULL },
-    [WT_Q2_K] = { "Q2_K", 256, 84, wt_unpack_q2_k, NULL },
-    [WT_Q3_K] = { "Q3_K", 256, 110, wt_unpack_q3_k, NULL },
-    [WT_Q4_K] = { "Q4_K", 256, 144, wt_unpack_q4_k, wt_pack_q4_k },
-    [WT_Q5_K] = { "Q5_K", 256, 176, wt_unpack_q5_k, wt_pack_q5_k },
-    [WT_Q6_K] = { "Q6_K", 256, 210, wt_unpack_q6_k, wt_pack_q6_k },
+    [WT_Q2_K] = { "Q2_K", 256, 84, wt_unpack_q2_k, pack_q2_k },
+    [WT_Q3_K] = { "Q3_K", 256, 110, wt_unpack_q3_k, pack_q3_k },
+    [WT_Q4_K] = { "Q4_K", 256, 144, wt_unpack_q4_k, pack_q4_k },
+    [WT_Q5_K] = { "Q5_K", 256, 176, wt_unpack_q5_k, pack_q5_k },
+    [WT_Q6_K] = { "Q6_K", 256, 210, wt_unpack_q6_k, pack_q6_k },
     [15] = { "Q8_K", 256, 292, NULL, NULL },
     [16] = { "IQ2_XXS", 256, 66, NULL, NULL },
     [17] = { "IQ2_XS", 256, 74, NULL, NULL },
     [18] = { "IQ3_XXS", 256, 98, NULL, NULL },
     [19] = { "IQ1_S", 256, 50, NULL, NULL },
-    [WT_IQ4_NL] = { "IQ4_NL", 32, 18, wt_unpack_iq4_nl, NULL },
+    [WT_IQ4_NL] = { "IQ4_NL", 32, 18, wt_unpack_iq4_nl, pack_iq4_nl },
     [21] = { "IQ3_S", 256, 110, NULL, NULL },
     [22] = { "IQ2_S", 256, 82, NULL, NULL },
-    [WT_IQ4_XS] = { "IQ4_XS", 256, 136, wt_unpack_iq4_xs, NULL },
+    [WT_IQ4_XS] = { "IQ4_XS", 256, 136, wt_unpack_iq4_xs, pack_iq4_xs },
     [WT_I8] = { "I8", 1, 1, NULL, NULL },
     [WT_I16] = { "I16", 1, 2, NULL, NULL },
     [WT_I32] = { "I32", 1, 4, NULL, NULL },
@@ -157,7 +175,7 @@ static const wt_type_info info[WT_N_TYPE] = {
     [WT_BF16] = { "BF16", 1, 2, unpack_bf16, pack_bf16 },
     [34] = { "TQ1_0", 256, 54, NULL, NULL },
     [35] = { "TQ2_0", 256, 66, NULL, NULL },
-    [WT_MXFP4] = { "MXFP4", 32, 17, wt_unpack_mxfp4, NULL },
+    [WT_MXFP4] = { "MXFP4", 32, 17, wt_unpack_mxfp4, pack_mxfp4 },
     [40] = { "NVFP4", 64, 36, NULL, NULL },
     [41] = { "Q1_0", 128, 18, NULL, NULL },
     [42] = { "Q2_0", 64, 18, NULL, NULL },

@@ -146,17 +146,21 @@ static wt_status replace(wt_merger *w, const char **s, size_t *n)
     return WITAN_OK;
 }
 
+/* Bytes for which a vocabulary has no token are left out, as the tokenizers package does. */
 wt_status wt_merge_bpe(wt_merger *w, const char *s, size_t n)
 {
+    size_t k = 0;
     if (!w->v->all_bytes) WT_TRY(replace(w, &s, &n));
     WT_TRY(room(w, n));
     for (size_t i = 0; i < n; i++) {
         int32_t id = w->v->byte_id[(uint8_t)s[i]];
-        if (id < 0) return wt_fail(w->cx, WT_EUNSUPPORTED, "vocabulary has no token for byte 0x%02x", (uint8_t)s[i]);
-        w->sym[i] = symbol(i, i, 1, id);
+        if (id < 0) continue;
+        w->sym[k] = symbol(k, i, 1, id);
+        k++;
     }
-    w->sym[n - 1].next = -1;
-    merge_all(w, n);
+    if (!k) return WITAN_OK;
+    w->sym[k - 1].next = -1;
+    merge_all(w, k);
     for (int32_t i = 0; i >= 0; i = w->sym[i].next) WT_TRY(wt_merge_push(w, w->sym[i].id));
     return WITAN_OK;
 }
