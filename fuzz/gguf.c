@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         text(cx, m);
         witan_model_free(m);
     }
-    if (fuzz_ok(cx, witan_convert(cx, FUZZ_FILE, "out", &(witan_convert_options){ .type = n & 2 ? "Q8_0" : "F16" }, &r))) witan_free(cx, r.first);
+    if (fuzz_ok(cx, witan_convert(cx, FUZZ_FILE, "out", &(witan_convert_options){ .type = n & 2 ? "Q8_0" : "F16", .repack = n & 4 }, &r))) witan_free(cx, r.first);
     fuzz_end(&f, cx);
     return 0;
 }

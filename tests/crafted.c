@@ -101,6 +101,46 @@ void patch(bytes *f, const char *key, const void *value, size_t n)
     memcpy(at + strlen(key) + 4, value, n);
 }
 
+/* ---- names that collide ---------------------------------------------------------------------------------------------- */
+
+enum { BLOCKS = 17 };       /* seventeen times in a row, two blocks of four letters with the same result */
+static char block[BLOCKS][2][5];
+
+static uint32_t fnv(uint32_t h, const char *s)
+{
+    for (int i = 0; i < 4; i++) h = (h ^ (uint8_t)s[i]) * 16777619u;
+    return h;
+}
+
+/* Two different blocks that lead from h to the same value, which is returned. */
+static uint32_t twins(uint32_t h, char out[2][5])
+{
+    enum { SLOTS = 1 << 20 };
+    char (*seen)[4] = calloc(SLOTS, 4);
+    if (!seen) abort();
+    for (unsigned seed = 1;;) {
+        char s[5] = "";
+        for (int i = 0; i < 4; i++) s[i] = (char)('!' + rand_r(&seed) / 64 % 94);
+        uint32_t x = fnv(h, s), at = x * 2654435761u >> 12;
+        for (; seen[at][0]; at = (at + 1) % SLOTS)
+            if (fnv(h, seen[at]) == x && memcmp(seen[at], s, 4)) {
+                memcpy(out[0], seen[at], 4);
+                memcpy(out[1], s, 4);
+                free(seen);
+                return x;
+            }
+        memcpy(seen[at], s, 4);
+    }
+}
+
+void colliding(size_t i, char name[COLLIDING_BYTES + 1])
+{
+    uint32_t h = 2166136261u;
+    for (int b = 0; !*block[BLOCKS - 1][0] && b < BLOCKS; b++) h = twins(h, block[b]);
+    for (int b = 0; b < BLOCKS; b++) memcpy(name + 4 * b, block[b][i >> b & 1], 4);
+    name[COLLIDING_BYTES] = 0;
+}
+
 /* ---- a child -------------------------------------------------------------------------------------------------------- */
 
 #if defined(__SANITIZE_ADDRESS__)

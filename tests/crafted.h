@@ -27,6 +27,10 @@ void insert_key(bytes *f, const char *key, const bytes *value);
 /* Changes bytes behind a key (its value, behind the type) in place. */
 void patch(bytes *f, const char *key, const void *value, size_t n);
 
+/* The i-th of 131,072 names that all have the same value in FNV-1a, the hash that everybody uses: a table over them would be a list. */
+enum { COLLIDING = 1 << 17, COLLIDING_BYTES = 68 };
+void colliding(size_t i, char name[COLLIDING_BYTES + 1]);
+
 /* ---- attempts ------------------------------------------------------------------------------------------------------- */
 
 enum { INSPECT = 1, MODEL = 2, VOCAB = 4, CONVERT = 8, ALL = 15, NONE = 0 };

@@ -20,6 +20,8 @@ const mini minis[] = {
     { "olmoe-q4_0", "olmoe", NULL, MINI_STACKED, .norm_full = true, .width = 32, .type = WT_Q4_0 },
     { "olmoe-q8_0", "olmoe", NULL, MINI_JOINED, .norm_full = true, .width = 32, .type = WT_Q8_0 },
     { "olmoe-mxfp4", "olmoe", NULL, MINI_STACKED, .norm_full = true, .width = 32, .type = WT_MXFP4 },
+    { "olmoe-q4_0_x8", "olmoe", NULL, MINI_STACKED, .norm_full = true, .width = 32, .type = WT_Q4_0_X8 },
+    { "qwen3moe-q8_0_x8", "qwen3moe", NULL, MINI_JOINED, .norm_head = true, .width = 32, .type = WT_Q8_0_X8 },
     { 0 }
 };
 
@@ -89,7 +91,7 @@ static wt_status fill(walk *w, wt_type type, int32_t n_dim, size_t n)
     void *packed = calloc(bytes, 1);
     if (!packed) abort();
     for (size_t i = 0; i < n; i++) x[i] = n_dim == 1 ? 1 : (float)(int)(i * 7 % 17 - 8) / 16;
-    if (wt_type_get(type)->pack) wt_type_get(type)->pack(packed, x, n);   /* else zeros */
+    if (wt_type_get(type)->pack) wt_type_get(type)->pack(packed, x, n);   /* others: zeros */
     wt_status st = wt_gguf_write(w->o, packed, bytes);
     free(x);
     free(packed);
@@ -103,6 +105,7 @@ static void tensor(walk *w, const char *part, int64_t a, int64_t b, int64_t c)
     int32_t n_dim = c ? 3 : b ? 2 : 1;
     wt_type type = n_dim == 1 ? WT_F32 : w->m->type;
     if (w->st != WITAN_OK) return;
+    if (wt_type_get(type)->group && ((c ? b : a) % WT_GROUP || w->layer < 0)) type = wt_type_get(type)->base;
     if ((c ? c : b) % wt_type_get(type)->block) type = WT_F16;
     if (w->layer < 0) snprintf(name, sizeof name, "%s", part);
     else snprintf(name, sizeof name, "blk.%d.%s", w->layer, part);

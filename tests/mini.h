@@ -15,7 +15,7 @@ typedef struct mini {
     mini_layout layout;                        /* of the experts */
     bool norm_full, norm_head, bias, shared, tied;
     int32_t width;
-    wt_type type;                              /* of matrices whose rows are whole blocks, else F16 */
+    wt_type type;                              /* of matrices whose rows are whole blocks (and groups), else F16 */
 } mini;
 
 extern const mini minis[];                     /* the last has no name; the first is an olmoe in F32 */

@@ -151,10 +151,11 @@ static void sizes_that_wrap_are_refused_for_every_block_type(void **state)
         one_tensor(4, (uint64_t[]){ row, (uint64_t)1 << 20, 1 << 5, 1 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, ((uint64_t)1 << 63) / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
         one_tensor(3, (uint64_t[]){ row, 1 << 10, UINT64_MAX / row / 1024 }, type, 4096); refused(&f, ALL, "w:");
-        const uint32_t n_dim = t->group ? 2 : 1, rows = t->group ? WT_GROUP : 1;                    /* interleaved rows come in groups */
-        one_tensor(n_dim, (uint64_t[]){ t->block, rows }, type, t->bytes * rows - 1); refused(&f, ALL, "truncated");
-        one_tensor(n_dim, (uint64_t[]){ t->block, rows }, type, t->bytes * rows); accepted(&f, INSPECT);
-        if (t->group) { one_tensor(2, (uint64_t[]){ t->block, 7 }, type, 4096); refused(&f, ALL, "whole groups"); }
+        const uint64_t rows = t->group ? WT_GROUP : 1, least[2] = { t->block, rows };   /* interleaved rows come in groups */
+        one_tensor(2, least, type, t->bytes * rows - 1); refused(&f, ALL, "truncated");
+        one_tensor(2, least, type, t->bytes * rows); accepted(&f, INSPECT);
+        for (uint64_t r = 1; r < rows; r++) { one_tensor(2, (uint64_t[]){ t->block, rows + r }, type, 1 << 16); refused(&f, ALL, "whole groups"); }
+        if (t->group) { one_tensor(1, least, type, 1 << 16); refused(&f, ALL, "whole groups"); }
         if (t->block == 1) continue;
         one_tensor(1, (uint64_t[]){ t->block + 1 }, type, 4096); refused(&f, ALL, "whole blocks");
         one_tensor(2, (uint64_t[]){ t->block / 2, 2 }, type, 4096); refused(&f, ALL, "whole blocks");     /* the product is a whole block, the row is not */
@@ -190,7 +191,7 @@ static void written_files_hold_nothing_but_what_was_read(void **state)
             witan_ctx *cx = fuzz_begin(&z, f.b, f.n, false);
             z.word = "SECRET!!";
             witan_status st = witan_convert(cx, FUZZ_FILE, "out", &(witan_convert_options){ .type = type[i] }, NULL);
-            if (st) fail_msg("%s to %s: %s", m->name, type[i], witan_error(cx));
+            if (st && st != WITAN_EUNSUPPORTED) fail_msg("%s to %s: %s", m->name, type[i], witan_error(cx));   /* interleaved rows cannot be read back */
             for (size_t k = 0; k < 8; k++)                        /* also a part of it: from any letter on */
                 for (size_t at = 0; at + 4 <= z.n_out; at++) {
                     char some[4];
@@ -277,51 +278,12 @@ static void very_many_tensors_take_linear_time(void **state)
     }
 }
 
-/* Names that collide in FNV-1a, made by finding two blocks of four letters with the same result seventeen times in a row: 131,072 names whose
- * table would be a list. */
-enum { BLOCKS = 17 };
-static char block[BLOCKS][2][5];
-
-static uint32_t fnv(uint32_t h, const char *s)
-{
-    for (int i = 0; i < 4; i++) h = (h ^ (uint8_t)s[i]) * 16777619u;
-    return h;
-}
-
-/* Two different blocks that lead from h to the same value, which is returned. */
-static uint32_t twins(uint32_t h, char out[2][5])
-{
-    enum { SLOTS = 1 << 20 };
-    char (*seen)[4] = calloc(SLOTS, 4);
-    if (!seen) abort();
-    for (unsigned seed = 1;;) {
-        char s[5] = "";
-        for (int i = 0; i < 4; i++) s[i] = (char)('!' + rand_r(&seed) / 64 % 94);
-        uint32_t x = fnv(h, s), at = x * 2654435761u >> 12;
-        for (; seen[at][0]; at = (at + 1) % SLOTS)
-            if (fnv(h, seen[at]) == x && memcmp(seen[at], s, 4)) {
-                memcpy(out[0], seen[at], 4);
-                memcpy(out[1], s, 4);
-                free(seen);
-                return x;
-            }
-        memcpy(seen[at], s, 4);
-    }
-}
-
-static void colliding(size_t i, char *name)
-{
-    for (int b = 0; b < BLOCKS; b++) memcpy(name + 4 * b, block[b][i >> b & 1], 4);
-}
-
 static void names_that_collide_in_a_known_hash_take_linear_time(void **state)
 {
-    char name[4 * BLOCKS + 1] = "";
-    uint32_t h = 2166136261u;
+    char name[COLLIDING_BYTES + 1];
     (void)state;
-    for (int b = 0; b < BLOCKS; b++) h = twins(h, block[b]);
-    head(&f, 3, 0, 1 << BLOCKS);
-    for (size_t i = 0; i < 1 << BLOCKS; i++) { colliding(i, name); put_str(&f, name); put_u32(&f, 0); put_u8(&f, 1); }
+    head(&f, 3, 0, COLLIDING);
+    for (size_t i = 0; i < COLLIDING; i++) { colliding(i, name); put_str(&f, name); put_u32(&f, 0); put_u8(&f, 1); }
     refused(&f, MODEL | VOCAB, "missing");
     head(&f, 3, 1 << 15, 0);
     for (size_t i = 0; i < 1 << 15; i++) { colliding(i, name); name[60] = 0; tensor(&f, name, 1, (uint64_t[]){ 1 }, 0, i * 32); }
