@@ -93,8 +93,9 @@ typedef struct witan_config {
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
     int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
-    const char *tier;                   /* kernels: "ref", "avx2": exact; "avx2q", or "fast" for the best there is: activations are rounded to
-                                           bytes where weights are in blocks, about twice as fast; NULL: $WITAN_TIER, else the best exact one */
+    const char *tier;                   /* the best kernels to use: "ref", "neon", "avx2", "avx512"; NULL: $WITAN_TIER, else the best there are */
+    bool exact;                         /* activations stay float; else, and unless $WITAN_EXACT is 1, they are rounded to bytes (one scale for
+                                           32 values) where they meet weights in blocks: several times as fast, nearly the same results */
 } witan_config;
 
 /* config may be NULL. Returns NULL only when memory is exhausted. */

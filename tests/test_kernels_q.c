@@ -1,5 +1,5 @@
-/* Products of blocks with activations as bytes: against double precision, and the promise that a result depends on its row and its token
- * alone, however many of either there are. */
+/* Products of blocks with activations as bytes: against double precision, every tier against plain C to the last bit, and the promise that a
+ * result depends on its row and its token alone, however many of either there are. */
 #include "base/rng.h"
 #include "kernel/kernel.h"
 
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ROWS = 21, TOKENS = 14, MOST = 1024, GUARD = 8 };
+enum { ROWS = 37, TOKENS = 29, MOST = 1024, GUARD = 8, EIGHTS = 32 };
 
 static wt_rng rng;
 static int set_up(void **state) { (void)state; wt_rng_seed(&rng, 3, 0); return 0; }
@@ -37,7 +37,7 @@ static void random_blocks(uint32_t type, uint8_t *p, size_t n_value)
 }
 
 typedef struct scene {
-    wt_kernels k;
+    wt_kernels k, ref;
     uint32_t type;
     size_t n, row_bytes;
     uint8_t *w;                  /* [ROWS] rows, not aligned */
@@ -58,6 +58,15 @@ static void exact(const scene *s, size_t r, size_t t, double *y, double *size)
     }
 }
 
+/* Everything at once, in plain C. */
+static void run_ref(const scene *s, float *y, size_t ldy)
+{
+    wt_q8 *x = malloc(TOKENS * (s->n / 32) * sizeof *x);
+    for (size_t t = 0; t < TOKENS; t++) memcpy(x + t * (s->n / 32), s->q[t], s->n / 32 * sizeof *x);
+    s->ref.qmul[s->type](y, ldy, s->w, s->row_bytes, ROWS, x, NULL, TOKENS, s->n / 32, s->scratch);
+    free(x);
+}
+
 static void run(const scene *s, float *y, size_t ldy, size_t r, size_t n_row, const int32_t *pick, size_t n_tok)
 {
     wt_q8 *x = malloc(TOKENS * (s->n / 32) * sizeof *x);
@@ -69,11 +78,16 @@ static void run(const scene *s, float *y, size_t ldy, size_t r, size_t n_row, co
 /* All rows and tokens at once, then in every other way: the same bits, and nothing written beside them. */
 static void check(const scene *s)
 {
-    static const size_t rows[] = { 1, 3, 7, 8, 9, 16, ROWS }, tokens[] = { 1, 2, 3, 4, 5, 7, 8, TOKENS };
+    static const size_t rows[] = { 1, 3, 7, 8, 9, 15, 16, 17, 32, ROWS }, tokens[] = { 1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 17, 24, TOKENS };
     enum { LD = ROWS + GUARD };
     const char *name = wt_type_get(s->type)->name;
     float all[TOKENS * LD], y[TOKENS * LD];
     run(s, all, LD, 0, ROWS, NULL, TOKENS);
+    run_ref(s, y, LD);
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t r = 0; r < ROWS; r++)
+            if (memcmp(all + t * LD + r, y + t * LD + r, 4))
+                fail_msg("%s, %s, n %zu: row %zu, token %zu is %.9g, ref has %.9g", wt_tier_name(s->k.tier), name, s->n, r, t, all[t * LD + r], y[t * LD + r]);
     for (size_t t = 0; t < TOKENS; t++)
         for (size_t r = 0; r < ROWS; r++) {
             double e, size;
@@ -95,139 +109,152 @@ static void check(const scene *s)
         }
 }
 
-static void products_are_right_and_depend_on_row_and_token_alone(void **state)
+/* ---- over all tiers and types ------------------------------------------------------------------------------------------- */
+
+static void each_tier(void (*what)(scene *s))
 {
-    (void)state;
-    static const size_t length[] = { 32, 64, 224, 256, 288, 512, 1024 };
-    int seen = 0;
     scene *s = calloc(1, sizeof *s);
     s->scratch = aligned_alloc(64, MOST / 32 * WT_QMUL_SCRATCH);
-    wt_kernels_init(&s->k, WT_N_TIER - 1);
+    wt_kernels_init(&s->ref, WT_TIER_REF, false);
+    for (int t = 0; t < WT_N_TIER; t++) {
+        if (!wt_tier_here((wt_tier)t)) continue;
+        wt_kernels_init(&s->k, (wt_tier)t, false);
+        what(s);
+    }
+    free(s->scratch);
+    free(s);
+}
+
+static void random_tokens(scene *s)
+{
+    for (size_t t = 0; t < TOKENS; t++) {
+        for (size_t k = 0; k < s->n; k++) s->x[t][k] = draw() * (t == 3 ? 1000 : 1) * (k % 37 == 5 ? 20 : 1);
+        s->k.quantize(s->q[t], s->x[t], s->n / 32);
+    }
+}
+
+static void products(scene *s)
+{
+    static const size_t length[] = { 32, 64, 224, 256, 288, 512, 1024 };
+    int seen = 0;
     for (s->type = 0; s->type < WT_N_TYPE; s->type++) {
         if (!s->k.qmul[s->type] || wt_type_get(s->type)->group) continue;
         for (size_t i = 0; i < sizeof length / sizeof *length; i++) {
             s->n = length[i];
             if (!wt_row_bytes(s->type, s->n, &s->row_bytes)) continue;
-            uint8_t *mem = malloc(s->row_bytes * ROWS);                       /* exactly: a read past the end is seen by sanitizers */
-            s->w = mem;
+            s->w = malloc(s->row_bytes * ROWS);                               /* exactly: a read past the end is seen by sanitizers */
             random_blocks(s->type, s->w, s->n * ROWS);
-            for (size_t t = 0; t < TOKENS; t++) {
-                for (size_t k = 0; k < s->n; k++) s->x[t][k] = draw() * (t == 3 ? 1000 : 1) * (k % 37 == 5 ? 20 : 1);
-                s->k.quantize(s->q[t], s->x[t], s->n / 32);
-            }
+            random_tokens(s);
             check(s);
-            free(mem);
+            free(s->w);
             seen++;
         }
     }
-    if (wt_cpu_tier() >= WT_TIER_AVX2) assert_true(seen > 40);
-    free(s->scratch);
-    free(s);
+    assert_int_equal(seen, 7 * 7 + 6 * 3);
 }
 
-/* Interleaved rows: the way there and back, and the same bits as the plain ones. */
-static void interleaved_rows_give_the_bits_of_plain_ones(void **state)
+static void products_are_right_and_depend_on_row_and_token_alone(void **state) { (void)state; each_tier(products); }
+
+/* Rows side by side: the way there and back, and the same bits as the plain ones. */
+static void interleaved(scene *s, uint32_t type)
 {
-    (void)state;
-    enum { EIGHTS = 16 };                                                     /* rows */
-    static const size_t length[] = { 32, 256, 288, 512, 1024 };
     static float plain[TOKENS * EIGHTS], grouped[TOKENS * EIGHTS];
-    scene *s = calloc(1, sizeof *s);
-    int seen = 0;
-    s->scratch = aligned_alloc(64, MOST / 32 * WT_QMUL_SCRATCH);
-    wt_kernels_init(&s->k, WT_N_TIER - 1);
-    for (uint32_t type = 0; type < WT_N_TYPE; type++) {
-        const wt_type_info *t = wt_type_get(type);
-        for (size_t i = 0; t->group && i < sizeof length / sizeof *length; i++) {
-            s->n = length[i];
-            s->type = t->base;
-            if (!wt_row_bytes(type, s->n, &s->row_bytes)) continue;
-            size_t all = s->row_bytes * EIGHTS;
-            uint8_t *w = malloc(all), *g = malloc(all), *back = malloc(all);
-            random_blocks(t->base, w, s->n * EIGHTS);
-            for (size_t r = 0; r < EIGHTS; r += WT_GROUP) {
-                t->regroup(g + r * s->row_bytes, w + r * s->row_bytes, s->n);
-                t->ungroup(back + r * s->row_bytes, g + r * s->row_bytes, s->n);
-            }
-            assert_memory_equal(back, w, all);
-            assert_memory_not_equal(g, w, all);
-            seen++;
-            if (!s->k.qmul[type]) { free(w); free(g); free(back); continue; }
-            for (size_t k = 0; k < TOKENS; k++) {
-                for (size_t v = 0; v < s->n; v++) s->x[k][v] = draw();
-                s->k.quantize(s->q[k], s->x[k], s->n / 32);
-            }
-            for (size_t n_tok = 1; n_tok <= TOKENS; n_tok++) {
-                memset(plain, 0, sizeof plain);
-                memset(grouped, 0, sizeof grouped);
-                s->w = w;
-                s->type = t->base;
-                run(s, plain, EIGHTS, 0, EIGHTS, NULL, n_tok);
-                s->w = g;
-                s->type = type;
-                run(s, grouped, EIGHTS, 0, EIGHTS, NULL, n_tok);
-                if (memcmp(plain, grouped, sizeof plain)) fail_msg("%s, n %zu, %zu tokens: other bits than %s", t->name, s->n, n_tok, wt_type_get(t->base)->name);
-            }
-            free(w);
-            free(g);
-            free(back);
-        }
+    const wt_type_info *t = wt_type_get(type);
+    size_t all = s->row_bytes * EIGHTS;
+    uint8_t *w = malloc(all), *g = malloc(all), *back = malloc(all);
+    random_blocks(t->base, w, s->n * EIGHTS);
+    for (size_t r = 0; r < EIGHTS; r += WT_GROUP) {
+        t->regroup(g + r * s->row_bytes, w + r * s->row_bytes, s->n);
+        t->ungroup(back + r * s->row_bytes, g + r * s->row_bytes, s->n);
     }
-    assert_int_equal(seen, 5 + 5 + 3);
-    free(s->scratch);
-    free(s);
+    assert_memory_equal(back, w, all);
+    assert_memory_not_equal(g, w, all);
+    random_tokens(s);
+    for (size_t n_tok = 1; n_tok <= TOKENS; n_tok++)
+        for (size_t n_row = EIGHTS - 8; n_row <= EIGHTS; n_row += 8) {
+            memset(plain, 0, sizeof plain);
+            memset(grouped, 0, sizeof grouped);
+            s->w = w;
+            s->type = t->base;
+            run(s, plain, EIGHTS, 0, n_row, NULL, n_tok);
+            s->w = g;
+            s->type = type;
+            run(s, grouped, EIGHTS, 0, n_row, NULL, n_tok);
+            if (memcmp(plain, grouped, sizeof plain))
+                fail_msg("%s, %s, n %zu, %zu rows, %zu tokens: other bits than %s", wt_tier_name(s->k.tier), t->name, s->n, n_row, n_tok, wt_type_get(t->base)->name);
+        }
+    free(w);
+    free(g);
+    free(back);
 }
 
-/* Largest values everywhere: 16-bit sums must not overflow. */
-static void extreme_bytes_do_not_overflow(void **state)
+static void all_interleaved(scene *s)
 {
-    (void)state;
-    scene *s = calloc(1, sizeof *s);
-    s->scratch = aligned_alloc(64, MOST / 32 * WT_QMUL_SCRATCH);
-    wt_kernels_init(&s->k, WT_N_TIER - 1);
+    static const size_t length[] = { 32, 256, 288, 512, 1024 };
+    int seen = 0;
+    for (uint32_t type = 0; type < WT_N_TYPE; type++)
+        for (size_t i = 0; wt_type_get(type)->group && i < sizeof length / sizeof *length; i++) {
+            s->n = length[i];
+            if (!wt_row_bytes(type, s->n, &s->row_bytes)) continue;
+            assert_non_null(s->k.qmul[type]);
+            interleaved(s, type);
+            seen++;
+        }
+    assert_int_equal(seen, 5 + 5 + 3);
+}
+
+static void interleaved_rows_give_the_bits_of_plain_ones(void **state) { (void)state; each_tier(all_interleaved); }
+
+/* Rows of one byte everywhere but in their scales, which are random. */
+static void fill_values(const scene *s, uint8_t byte)
+{
+    const wt_type_info *ti = wt_type_get(s->type);
+    uint8_t *plain = malloc(s->row_bytes * ROWS);
+    random_blocks(s->type, s->w, s->n * ROWS);
+    memcpy(plain, s->w, s->row_bytes * ROWS);
+    memset(s->w, byte, s->row_bytes * ROWS);
+    for (size_t b = 0; b < s->row_bytes * ROWS / ti->bytes; b++) {
+        uint8_t *p = s->w + b * ti->bytes, *q = plain + b * ti->bytes;
+        if (s->type == WT_Q6_K) memcpy(p + 208, q + 208, 2);
+        else if (s->type == WT_Q3_K) memcpy(p + 108, q + 108, 2);
+        else if (s->type == WT_Q2_K) memcpy(p + 80, q + 80, 4);
+        else memcpy(p, q, s->type == WT_MXFP4 ? 1 : s->type == WT_Q4_1 || s->type == WT_Q5_1 || s->type == WT_Q4_K || s->type == WT_Q5_K ? 4 : 2);
+    }
+    free(plain);
+}
+
+static void extremes(scene *s)
+{
+    static const uint8_t byte[] = { 0xff, 0x80, 0x7f, 0x00 };
     s->n = 256;
     for (s->type = 0; s->type < WT_N_TYPE; s->type++) {
         if (!s->k.qmul[s->type] || wt_type_get(s->type)->group) continue;
         wt_row_bytes(s->type, s->n, &s->row_bytes);
-        for (int fill = 0; fill < 4; fill++) {
-            static const uint8_t byte[] = { 0xff, 0x80, 0x7f, 0x00 };
-            uint8_t *keep = malloc(s->row_bytes * ROWS);
-            s->w = keep;
-            random_blocks(s->type, s->w, s->n * ROWS);
-            uint8_t *plain = malloc(s->row_bytes * ROWS);
-            memcpy(plain, keep, s->row_bytes * ROWS);
-            memset(keep, byte[fill], s->row_bytes * ROWS);
-            const wt_type_info *ti = wt_type_get(s->type);
-            for (size_t b = 0; b < s->row_bytes * ROWS / ti->bytes; b++) {    /* scales as they were, values at their ends */
-                uint8_t *p = keep + b * ti->bytes, *q = plain + b * ti->bytes;
-                if (s->type == WT_Q6_K) memcpy(p + 208, q + 208, 2);
-                else if (s->type == WT_Q3_K) memcpy(p + 108, q + 108, 2);
-                else if (s->type == WT_Q2_K) memcpy(p + 80, q + 80, 4);
-                else memcpy(p, q, s->type == WT_MXFP4 ? 1 : s->type == WT_Q4_1 || s->type == WT_Q5_1 || s->type == WT_Q4_K || s->type == WT_Q5_K ? 4 : 2);
-            }
+        for (size_t fill = 0; fill < sizeof byte; fill++) {
+            s->w = malloc(s->row_bytes * ROWS);
+            fill_values(s, byte[fill]);
             for (size_t t = 0; t < TOKENS; t++)
                 for (size_t k = 0; k < s->n; k++) s->x[t][k] = t % 3 == 0 ? -3 : t % 3 == 1 ? 3 : k % 2 ? 3 : -3;
             for (size_t t = 0; t < TOKENS; t++) s->k.quantize(s->q[t], s->x[t], s->n / 32);
             check(s);
-            free(keep);
-            free(plain);
+            free(s->w);
         }
     }
-    free(s->scratch);
-    free(s);
 }
 
-static void activations_are_rounded_to_the_nearest_byte(void **state)
+/* Largest values everywhere: sums in few bits must not overflow. */
+static void extreme_bytes_do_not_overflow(void **state) { (void)state; each_tier(extremes); }
+
+static void rounding(scene *s)
 {
-    (void)state;
-    wt_kernels k;
-    wt_q8 q[2];
+    wt_kernels k = s->k;
+    wt_q8 q[2], expected[2];
     float x[64];
-    wt_kernels_init(&k, WT_N_TIER - 1);
-    if (!k.quantize) return;
     for (int round = 0; round < 200; round++) {
         for (int i = 0; i < 64; i++) x[i] = draw() * powf(10, (float)(round % 60 - 30));
         k.quantize(q, x, 2);
+        s->ref.quantize(expected, x, 2);
+        assert_memory_equal(q, expected, sizeof q);
         for (int b = 0; b < 2; b++) {
             float most = 0;
             int sum[2] = { 0 };
@@ -254,6 +281,8 @@ static void activations_are_rounded_to_the_nearest_byte(void **state)
     assert_true(isnan(q[1].d));
     assert_true(fabsf(q[0].d * (float)q[0].q[3]) <= 2e-42f);
 }
+
+static void activations_are_rounded_to_the_nearest_byte(void **state) { (void)state; each_tier(rounding); }
 
 int main(void)
 {

@@ -304,7 +304,7 @@ static void bench_open(bench *b)
 {
     memset(b, 0, sizeof *b);
     wt_arena_init(&b->a, cx, 1 << 16);
-    wt_kernels_init(&b->k, WT_N_TIER - 1);
+    wt_kernels_init(&b->k, WT_N_TIER - 1, false);
     b->r = (wt_run){ .cx = cx, .k = &b->k, .a = &b->a };
 }
 

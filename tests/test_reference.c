@@ -18,19 +18,19 @@
 
 enum { N_GREEDY = 24, N_FIRST = 32, N_TOP = 10 };
 
-/* noise: what rounding the weights to Q8_0 does to the logits of a prompt (root mean square), where this tier rounds activations likewise; 0:
+/* noise: what rounding the weights to Q8_0 does to the logits of a prompt (root mean square), where activations are rounded likewise; 0:
  * everything must be exact. */
 typedef struct reference { witan_ctx *cx; witan_model *m; json_t *all; const json_t *of; const char *type; double noise; int flips; } reference;
 
 /* Opens the model of one type with what is expected of it; NULL files mean skip. */
-static void reference_open(reference *r, const char *type, const char *tier)
+static void reference_open(reference *r, const char *type, const char *tier, bool exact)
 {
     char model[512], expected[512], name[64], *text;
     size_t n;
     snprintf(name, sizeof name, "models/domains-28m-%s.gguf", type);
     SKIP_WITHOUT(shared_path(model, name));
     SKIP_WITHOUT(shared_path(expected, "models/expected.json"));
-    *r = (reference){ .cx = witan_ctx_new(&(witan_config){ .tier = tier }), .type = type };
+    *r = (reference){ .cx = witan_ctx_new(&(witan_config){ .tier = tier, .exact = exact }), .type = type };
     assert_non_null(r->cx);
     if (wt_file_read(r->cx, expected, 1 << 24, &text, &n) != WITAN_OK) fail_msg("%s", witan_error(r->cx));
     if (wt_json_parse(r->cx, text, n, expected, &r->all) != WITAN_OK) fail_msg("%s", witan_error(r->cx));
@@ -154,11 +154,13 @@ static void check_prompt(reference *r, const json_t *prompt)
 
 static void check_prompts(const char *type)
 {
-    for (int t = 0; t <= (int)wt_cpu_tier(); t++) {
+    for (int way = 0; way < 2 * WT_N_TIER; way++) {                          /* each tier, exact and rounding */
+        wt_tier tier = (wt_tier)(way / 2);
+        if (!wt_tier_here(tier)) continue;
         reference r;
         size_t i;
         json_t *prompt;
-        reference_open(&r, type, wt_tier_name((wt_tier)t));
+        reference_open(&r, type, wt_tier_name(tier), way % 2);
         const json_t *prompts = json_object_get(r.of, "prompts");
         assert_int_equal(json_array_size(prompts), 7);
         const json_t *full = json_object_get(json_object_get(r.all, "F16"), "prompts");
@@ -167,7 +169,7 @@ static void check_prompts(const char *type)
             r.noise = rounds ? rms(json_object_get(json_array_get(full, i), "last_logits_first_32"), json_object_get(prompt, "last_logits_first_32")) : 0;
             check_prompt(&r, prompt);
         }
-        if (r.flips > 2) fail_msg("%s: %d of 7 prompts differ by more than the noise of the weights", type, r.flips);
+        if (r.flips > 3) fail_msg("%s, %s: %d of 7 prompts differ by more than the noise of the weights", type, wt_tier_name(tier), r.flips);
         reference_close(&r);
     }
 }
@@ -178,7 +180,7 @@ static void ids_logits_routing_and_greedy_text_match_in_q8_0(void **state) { (vo
 /* ---- perplexity ------------------------------------------------------------------------------------------------------------------ */
 
 /* False where the corpus is absent. */
-static bool check_perplexity(const reference *r, const char *domain, const json_t *expected)
+static bool check_perplexity(const reference *r, const char *domain, const json_t *expected, double *found)
 {
     char name[64], corpus[512];
     witan_eval_result *e;
@@ -192,6 +194,7 @@ static bool check_perplexity(const reference *r, const char *domain, const json_
         fail_msg("%s, %s: %lld tokens, expected %lld", r->type, domain, (long long)all->tokens, (long long)json_integer_value(json_object_get(expected, "tokens")));
     if (!(fabs(all->perplexity / ppl - 1) <= 1e-3)) fail_msg("%s, %s: perplexity %.5f, expected %.5f", r->type, domain, all->perplexity, ppl);
     if (!(all->ppl_lo < ppl && ppl < all->ppl_hi)) fail_msg("%s, %s: interval %.3f to %.3f around %.3f", r->type, domain, all->ppl_lo, all->ppl_hi, ppl);
+    *found = all->perplexity;
     witan_eval_free(r->cx, e);
     return true;
 }
@@ -204,10 +207,10 @@ static void check_domains(const char *type)
     reference r;
     int n = 0;
     bool absent = false;
-    reference_open(&r, type, NULL);
+    reference_open(&r, type, NULL, true);
     json_object_foreach(json_object_get(r.of, "perplexity"), domain, expected) {
         if (!every && json_integer_value(json_object_get(expected, "tokens")) > 5000) continue;
-        absent |= !check_perplexity(&r, domain, expected);
+        absent |= !check_perplexity(&r, domain, expected, &(double){ 0 });
         n++;
     }
     assert_int_equal(n, every ? 7 : 2);
@@ -218,6 +221,32 @@ static void check_domains(const char *type)
 static void perplexity_of_whole_corpora_matches_in_f16(void **state) { (void)state; check_domains("F16"); }
 static void perplexity_of_whole_corpora_matches_in_q8_0(void **state) { (void)state; check_domains("Q8_0"); }
 
+/* Every tier, rounding as it does by default, beside plain C on floats: perplexities of the domains that check_domains would take. */
+static void tiers_keep_perplexity_within_a_twentieth_of_a_per_cent(void **state)
+{
+    (void)state;
+    double exact[7] = { 0 };
+    for (int way = 0; way <= WT_N_TIER; way++) {                             /* first plain C on floats */
+        wt_tier tier = (wt_tier)(way ? way - 1 : 0);
+        const char *asked = getenv("WITAN_LONG_TESTS"), *domain;
+        json_t *expected;
+        reference r;
+        int d = 0;
+        if (!wt_tier_here(tier)) continue;
+        reference_open(&r, "Q8_0", wt_tier_name(tier), !way);
+        json_object_foreach(json_object_get(r.of, "perplexity"), domain, expected) {
+            double ppl;
+            if (!(asked && !strcmp(asked, "1")) && json_integer_value(json_object_get(expected, "tokens")) > 5000) continue;
+            if (!check_perplexity(&r, domain, expected, &ppl)) { reference_close(&r); skip(); }
+            if (!way) exact[d] = ppl;
+            double off = ppl / exact[d++] - 1;
+            if (!(fabs(off) <= 5e-4)) fail_msg("%s, %s: perplexity %.5f, %.4f %% off", wt_tier_name(tier), domain, ppl, 100 * off);
+            if (getenv("WITAN_PRINT")) print_message("%s%s, %s: %.5f (%+.4f %%)\n", wt_tier_name(tier), way ? "" : ", exact", domain, ppl, 100 * off);
+        }
+        reference_close(&r);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -225,6 +254,7 @@ int main(void)
         cmocka_unit_test(ids_logits_routing_and_greedy_text_match_in_q8_0),
         cmocka_unit_test(perplexity_of_whole_corpora_matches_in_f16),
         cmocka_unit_test(perplexity_of_whole_corpora_matches_in_q8_0),
+        cmocka_unit_test(tiers_keep_perplexity_within_a_twentieth_of_a_per_cent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,9 @@ static void sys_free(void *user, void *p) { (void)user; free(p); }
 /* The one place of the library that reads the environment. */
 static void read_environment(wt_ctx *cx, const char *asked_tier)
 {
-    const char *tier = asked_tier ? asked_tier : getenv("WITAN_TIER"), *threads = getenv("WITAN_THREADS");
+    const char *tier = asked_tier ? asked_tier : getenv("WITAN_TIER"), *threads = getenv("WITAN_THREADS"), *exact = getenv("WITAN_EXACT");
     snprintf(cx->tier, sizeof cx->tier, "%s", tier ? tier : "");
+    if (exact && *exact && strcmp(exact, "0")) cx->exact = true;
     if (!threads || !*threads) return;
     char *end;
     long n = strtol(threads, &end, 10);
@@ -34,6 +35,7 @@ wt_ctx *witan_ctx_new(const witan_config *config)
     *cx = (wt_ctx){ .mem = mem, .io = c.io ? *c.io : wt_io_system(), .progress = c.progress, .progress_user = c.progress_user,
                     .log = c.log, .log_user = c.log_user };
     atomic_init(&cx->canceled, false);
+    cx->exact = c.exact;
     read_environment(cx, c.tier);
     witan_set_threads(cx, c.threads);
     return cx;

@@ -14,6 +14,7 @@ struct witan_ctx {
     int32_t threads, usual_threads;   /* usual: $WITAN_THREADS, 0: one per processor */
     struct wt_pool *pool;      /* worker threads, made when first needed (thread.c) */
     char tier[16];             /* asked for; "" = best */
+    bool exact;                /* activations stay float */
     atomic_bool canceled;
     wt_status code;
     char error[1024];

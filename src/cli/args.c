@@ -8,8 +8,8 @@ static const char *const logs[] = { "text", "json", NULL };
 static const witan_param common[] = {
     { .name = "threads", .type = WITAN_P_I32, .offset = offsetof(cli_common, threads), .max = 256, .alias = "t",
       .help = "worker threads; 0: WITAN_THREADS, else all processors this process may use" },
-    { .name = "fast", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, fast), .max = 1,
-      .help = "round activations to bytes where weights are in blocks: about twice as fast, nearly the same results" },
+    { .name = "exact", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, exact), .max = 1,
+      .help = "keep activations float where weights are in blocks, instead of rounding them to bytes: several times slower" },
     { .name = "quiet", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, quiet), .max = 1, .alias = "q", .help = "no progress and no notes" },
     { .name = "log", .type = WITAN_P_ENUM, .offset = offsetof(cli_common, log), .choice = logs,
       .help = "progress and messages on standard error, for people or as JSON lines" },

@@ -9,7 +9,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_READER = 141 /* as if ended by SIGPIPE */ };
 
-typedef struct cli_common { int32_t threads, log; bool fast, quiet, help; } cli_common;   /* log: 1 for JSON */
+typedef struct cli_common { int32_t threads, log; bool exact, quiet, help; } cli_common;   /* log: 1 for JSON */
 
 typedef struct cli {
     witan_ctx *cx;

@@ -227,7 +227,6 @@ static void unpack_q4_0(float *dst, const void *src, size_t n)
 
 void wt_kernels_avx2(wt_kernels *k)
 {
-    k->tier = WT_TIER_AVX2;
     k->matmul = matmul;
     k->dot = dot;
     k->axpy = axpy;

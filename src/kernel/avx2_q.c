@@ -616,7 +616,6 @@ static void quantize(wt_q8 *dst, const float *x, size_t n_block)
 
 void wt_kernels_avx2_q(wt_kernels *k)
 {
-    k->tier = WT_TIER_AVX2Q;
     k->quantize = quantize;
 #define FILL(T) k->qmul[WT_##T] = qmul_##T;
     EACH(FILL)

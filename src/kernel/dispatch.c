@@ -6,7 +6,7 @@
 #include <cpuid.h>
 #endif
 
-static const char *const tier_name[WT_N_TIER] = { "ref", "avx2", "avx2q" };
+static const char *const tier_name[WT_N_TIER] = { "ref", "neon", "avx2", "avx512" };
 
 const char *wt_tier_name(wt_tier t) { return tier_name[t]; }
 
@@ -17,24 +17,58 @@ bool wt_tier_parse(const char *name, wt_tier *t)
     return false;
 }
 
-wt_tier wt_cpu_tier(void)
-{
 #if defined(__x86_64__)
+/* Bit `bit` of register ecx of a CPU leaf; for features that clang 14 has no name for. */
+static bool ecx_bit(unsigned leaf, unsigned bit)
+{
     unsigned a, b, c, d;
-    __builtin_cpu_init();                        /* also asks whether the system saves the wide registers */
-    bool half = __get_cpuid(1, &a, &b, &c, &d) && c >> 29 & 1;   /* F16C; clang has no name for it */
-    if (half && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return WT_TIER_AVX2Q;
-#endif
-    return WT_TIER_REF;
+    return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) && c >> bit & 1;
 }
 
-void wt_kernels_init(wt_kernels *k, wt_tier limit)
+static bool have_avx2(void)
 {
-    wt_tier have = wt_cpu_tier(), use = have < limit ? have : limit;
-    wt_kernels_ref(k);
-#if defined(__x86_64__)
-    if (use >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_peaks_avx2(k); }
-    if (use >= WT_TIER_AVX2Q) wt_kernels_avx2_q(k);
+    __builtin_cpu_init();                        /* also asks whether the system saves the wide registers */
+    return ecx_bit(1, 29) /* F16C */ && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool have_avx512(void)
+{
+    return have_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+static bool have_vnni(void) { return have_avx512() && ecx_bit(7, 11); }
 #endif
-    (void)use;
+
+bool wt_tier_here(wt_tier t)
+{
+    if (t == WT_TIER_REF) return true;
+#if defined(__x86_64__)
+    return (t == WT_TIER_AVX2 && have_avx2()) || (t == WT_TIER_AVX512 && have_avx512());
+#else
+    return false;
+#endif
+}
+
+wt_tier wt_cpu_tier(void)
+{
+    int t = WT_N_TIER - 1;
+    while (!wt_tier_here((wt_tier)t)) t--;
+    return (wt_tier)t;
+}
+
+void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
+{
+    while (!wt_tier_here(limit)) limit--;
+    wt_kernels_ref(k);
+    wt_kernels_ref_q(k);
+#if defined(__x86_64__)
+    if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
+    if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_peaks_avx512(k); }
+    if (limit >= WT_TIER_AVX512 && have_vnni()) { wt_kernels_avx512_q(k); wt_peaks_vnni(k); }
+#endif
+    k->tier = limit;
+    if (!exact) return;
+    memset(k->qmul, 0, sizeof k->qmul);
+    k->quantize = NULL;
 }

@@ -9,8 +9,7 @@
 
 #include "tensor/type.h"
 
-/* A tier whose name ends in q also rounds activations to bytes where weights are in blocks: faster, and not exact. */
-typedef enum wt_tier { WT_TIER_REF, WT_TIER_AVX2, WT_TIER_AVX2Q, WT_N_TIER, WT_TIER_EXACT = WT_TIER_AVX2 /* the best that rounds nothing */ } wt_tier;
+typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512, WT_N_TIER } wt_tier;   /* better ones last */
 
 /* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred. */
 typedef struct wt_q8 { float d, ds /* d sum */; int32_t sum; int16_t half[2] /* of q[0..15], q[16..31] */; int8_t q[32]; } wt_q8;
@@ -23,14 +22,14 @@ typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes
                            size_t n_block, void *scratch);
 
 typedef struct wt_kernels {
-    wt_tier tier;
+    wt_tier tier;                                                                /* set by wt_kernels_init */
     /* Blocks to float: n values, whole blocks. NULL where the type cannot be read. */
     void (*unpack[WT_N_TYPE])(float *dst, const void *src, size_t n);
     /* y[t*ldy + r] = sum_i w[r*ldw + i] * x[t*ldx + i]; r < n_row, t < n_tok, i < n_in. */
     void (*matmul)(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx,
                    size_t n_row, size_t n_tok, size_t n_in);
-    /* Weights in blocks times activations as bytes; NULL where a tier has none: then blocks are unpacked to float. quantize gives n_block
-     * blocks; where an input is not finite, d is NaN. */
+    /* Weights in blocks times activations as bytes; NULL for types that are not in blocks, and for all where exact results are wanted: then
+     * blocks are unpacked to float. quantize gives n_block blocks; where an input is not finite, d is NaN. */
     wt_qmul_fn qmul[WT_N_TYPE];
     void (*quantize)(wt_q8 *dst, const float *x, size_t n_block);
     float (*dot)(const float *a, const float *b, size_t n);
@@ -46,15 +45,22 @@ typedef struct wt_kernels {
     double (*peak_f32)(size_t rounds), (*peak_i8)(size_t rounds);
 } wt_kernels;
 
-wt_tier wt_cpu_tier(void);                                   /* the best that CPU and system allow */
+bool wt_tier_here(wt_tier t);                                /* whether this CPU and system have it */
+wt_tier wt_cpu_tier(void);                                   /* the best that they have */
 bool wt_tier_parse(const char *name, wt_tier *t);
 const char *wt_tier_name(wt_tier t);
-void wt_kernels_init(wt_kernels *k, wt_tier limit);          /* the best tier that is not above limit */
+/* The best tier here that is not above limit. exact: without products of bytes, so that blocks are unpacked to float. */
+void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact);
 
 /* For the tiers' own files. */
 void wt_kernels_ref(wt_kernels *k);
+void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
+void wt_kernels_avx512(wt_kernels *k);
+void wt_peaks_avx512(wt_kernels *k);
+void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
+void wt_peaks_vnni(wt_kernels *k);
 
 #endif

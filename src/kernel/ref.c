@@ -70,7 +70,7 @@ static double peak_i8(size_t rounds)
 
 void wt_kernels_ref(wt_kernels *k)
 {
-    *k = (wt_kernels){ .tier = WT_TIER_REF, .matmul = matmul, .dot = dot, .axpy = axpy, .add = add, .mul = mul, .scale = scale,
+    *k = (wt_kernels){ .matmul = matmul, .dot = dot, .axpy = axpy, .add = add, .mul = mul, .scale = scale,
                        .silu_mul = silu_mul, .softmax = softmax,
                        .peak_read = peak_read, .peak_f32 = peak_f32, .peak_i8 = peak_i8 };
     for (uint32_t t = 0; t < WT_N_TYPE; t++) k->unpack[t] = wt_type_get(t)->unpack;

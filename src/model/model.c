@@ -51,11 +51,10 @@ static wt_status names(wt_model *m)
 
 wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k)
 {
-    wt_tier limit = WT_TIER_EXACT;
-    if (!strcmp(cx->tier, "fast")) limit = WT_N_TIER - 1;
-    else if (*cx->tier && !wt_tier_parse(cx->tier, &limit))
-        return wt_fail(cx, WT_EARG, "kernel tier \"%s\" is unknown; expected ref, avx2, avx2q or fast", cx->tier);
-    wt_kernels_init(k, limit);
+    wt_tier limit = WT_N_TIER - 1;
+    if (*cx->tier && !wt_tier_parse(cx->tier, &limit))
+        return wt_fail(cx, WT_EARG, "kernel tier \"%s\" is unknown; expected ref, neon, avx2 or avx512", cx->tier);
+    wt_kernels_init(k, limit, cx->exact);
     return WITAN_OK;
 }
 

@@ -1,0 +1,158 @@
+/* The avx512 tier (AVX-512 F, BW, DQ, VL): floats. Compiled with its own flags, so it holds only static functions and the fill function, and
+ * uses no inline function of a shared header.
+ *
+ * Every dot product is one 16-lane accumulator walked from 0 to n in steps of 16 with FMA, a masked last step, and one fixed tree at the end:
+ * a (row, token) result is the same in every tile. */
+#include "kernel/kernel.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __mmask16 first(size_t n) { return (__mmask16)((1u << n) - 1); }      /* n in 0..16 lanes */
+
+INLINE float sum16(__m512 v)
+{
+    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+/* R rows by T tokens; R and T are constants at every call, so the accumulators stay in registers. */
+INLINE void tile(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx, size_t n, const int R, const int T)
+{
+    __m512 acc[8][4];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) acc[r][t] = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 xv[4];
+        __mmask16 m = n - i < 16 ? first(n - i) : (__mmask16)0xffff;
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) xv[t] = _mm512_maskz_loadu_ps(m, x + (size_t)t * ldx + i);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            __m512 wv = _mm512_maskz_loadu_ps(m, w + (size_t)r * ldw + i);
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++) acc[r][t] = _mm512_fmadd_ps(wv, xv[t], acc[r][t]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) y[(size_t)t * ldy + (size_t)r] = sum16(acc[r][t]);
+}
+
+static void matmul(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx, size_t n_row, size_t n_tok, size_t n_in)
+{
+    size_t t = 0;
+    for (; t + 3 <= n_tok; t += 3) {
+        size_t r = 0;
+        for (; r + 8 <= n_row; r += 8) tile(y + t * ldy + r, ldy, w + r * ldw, ldw, x + t * ldx, ldx, n_in, 8, 3);
+        for (; r < n_row; r++) tile(y + t * ldy + r, ldy, w + r * ldw, ldw, x + t * ldx, ldx, n_in, 1, 3);
+    }
+    for (; t < n_tok; t++) {
+        size_t r = 0;
+        for (; r + 8 <= n_row; r += 8) tile(y + t * ldy + r, ldy, w + r * ldw, ldw, x + t * ldx, ldx, n_in, 8, 1);
+        for (; r < n_row; r++) tile(y + t * ldy + r, ldy, w + r * ldw, ldw, x + t * ldx, ldx, n_in, 1, 1);
+    }
+}
+
+static float dot(const float *a, const float *b, size_t n)
+{
+    float y;
+    tile(&y, 1, a, 0, b, 0, n, 1, 1);
+    return y;
+}
+
+/* Element-wise loops: vectors under a mask that is full but for the last. */
+#define EACH16(...) \
+    for (size_t i = 0; i < n; i += 16) { __mmask16 m = n - i < 16 ? first(n - i) : (__mmask16)0xffff; __VA_ARGS__ }
+#define LOAD(p) _mm512_maskz_loadu_ps(m, (p) + i)
+#define STORE(p, v) _mm512_mask_storeu_ps((p) + i, m, v)
+
+static void axpy(float *y, float s, const float *x, size_t n)
+{
+    __m512 k = _mm512_set1_ps(s);
+    EACH16(STORE(y, _mm512_fmadd_ps(k, LOAD(x), LOAD(y)));)
+}
+
+static void add(float *y, const float *a, const float *b, size_t n) { EACH16(STORE(y, _mm512_add_ps(LOAD(a), LOAD(b)));) }
+static void mul(float *y, const float *a, const float *b, size_t n) { EACH16(STORE(y, _mm512_mul_ps(LOAD(a), LOAD(b)));) }
+
+static void scale(float *y, const float *x, float s, size_t n)
+{
+    __m512 k = _mm512_set1_ps(s);
+    EACH16(STORE(y, _mm512_mul_ps(k, LOAD(x)));)
+}
+
+/* exp(x): x = k ln 2 + r with |r| <= ln 2 / 2, exp(r) by its Taylor polynomial to degree 7 (remainder below 4e-9 relative), times 2^k, which
+ * scalef does also where the result is denormal. -inf gives 0, NaN stays NaN. */
+INLINE __m512 exp16(__m512 x)
+{
+    const __m512 lo = _mm512_set1_ps(-104.0f), hi = _mm512_set1_ps(88.8f);
+    __mmask16 below = _mm512_cmp_ps_mask(x, lo, _CMP_LT_OQ), above = _mm512_cmp_ps_mask(x, hi, _CMP_GT_OQ), nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    __m512 keep = x;
+    x = _mm512_min_ps(_mm512_max_ps(x, lo), hi);
+    __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(k, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.0f / 5040);
+    const float c[7] = { 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1 };
+#pragma GCC unroll 7
+    for (int i = 0; i < 7; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c[i]));
+    __m512 y = _mm512_scalef_ps(p, k);
+    y = _mm512_mask_mov_ps(y, below, _mm512_setzero_ps());
+    y = _mm512_mask_mov_ps(y, above, _mm512_set1_ps(INFINITY));
+    return _mm512_mask_mov_ps(y, nan, keep);
+}
+
+static void silu_mul(float *y, const float *g, const float *u, size_t n)
+{
+    __m512 one = _mm512_set1_ps(1.0f);
+    EACH16({
+        __m512 gv = LOAD(g), e = exp16(_mm512_sub_ps(_mm512_setzero_ps(), gv));
+        STORE(y, _mm512_mul_ps(_mm512_div_ps(gv, _mm512_add_ps(one, e)), LOAD(u)));
+    })
+}
+
+static void softmax(float *y, const float *x, size_t n)
+{
+    float top = -INFINITY;
+    for (size_t j = 0; j < n; j++) if (x[j] > top) top = x[j];
+    __m512 t = _mm512_set1_ps(top), sum = _mm512_setzero_ps();
+    EACH16({ __m512 e = exp16(_mm512_sub_ps(LOAD(x), t)); STORE(y, e); sum = _mm512_mask_add_ps(sum, m, sum, e); })
+    scale(y, y, 1.0f / sum16(sum), n);
+}
+
+/* ---- to float ---------------------------------------------------------------------------------------------------------- */
+
+static void unpack_f32(float *dst, const void *src, size_t n) { memcpy(dst, src, n * sizeof *dst); }
+
+INLINE __m256i halves(const void *src, size_t i, __mmask16 m) { return _mm256_maskz_loadu_epi16(m, (const uint8_t *)src + 2 * i); }
+
+static void unpack_f16(float *dst, const void *src, size_t n) { EACH16(STORE(dst, _mm512_cvtph_ps(halves(src, i, m)));) }
+
+static void unpack_bf16(float *dst, const void *src, size_t n)
+{
+    EACH16(STORE(dst, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves(src, i, m)), 16)));)
+}
+
+void wt_kernels_avx512(wt_kernels *k)
+{
+    k->matmul = matmul;
+    k->dot = dot;
+    k->axpy = axpy;
+    k->add = add;
+    k->mul = mul;
+    k->scale = scale;
+    k->silu_mul = silu_mul;
+    k->softmax = softmax;
+    k->unpack[WT_F32] = unpack_f32;
+    k->unpack[WT_F16] = unpack_f16;
+    k->unpack[WT_BF16] = unpack_bf16;
+}

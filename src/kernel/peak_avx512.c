@@ -1,0 +1,32 @@
+/* What this machine can do at most with AVX-512: as peak_avx2.c. Reading is not faster than there. */
+#include "kernel/kernel.h"
+
+#include <immintrin.h>
+
+#define TWELVE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define KEEP(i) __asm__ volatile("" : "+v"(a##i));
+
+static double peak_f32(size_t rounds)
+{
+#define ONE(i) __m512 a##i = _mm512_set1_ps(1);
+#define FMA(i) a##i = _mm512_fmadd_ps(a##i, x, y);
+    __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
+    TWELVE(ONE)
+    for (size_t i = 0; i < rounds; i++) { TWELVE(FMA) }
+    TWELVE(KEEP)
+    return (double)rounds * 12 * 16 * 2;
+}
+
+__attribute__((target("avx512vnni"))) static double peak_vnni(size_t rounds)
+{
+#define ZERO(i) __m512i a##i = _mm512_setzero_si512();
+#define DOT(i) a##i = _mm512_dpbusd_epi32(a##i, x, y);
+    __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
+    TWELVE(ZERO)
+    for (size_t i = 0; i < rounds; i++) { TWELVE(DOT) }
+    TWELVE(KEEP)
+    return (double)rounds * 12 * 64 * 2;
+}
+
+void wt_peaks_avx512(wt_kernels *k) { k->peak_f32 = peak_f32; }
+void wt_peaks_vnni(wt_kernels *k) { k->peak_i8 = peak_vnni; }
