@@ -2,7 +2,7 @@
  *   x += attention(norm(x));  x += experts(norm(x)) + shared(norm(x)), or feed-forward(norm(x));  logits = head(norm(x)). */
 #include "model/forward.h"
 
-#include "op/ops.h"
+#include "op/linear.h"
 #include <string.h>
 
 typedef struct pass {
@@ -20,7 +20,7 @@ static wt_status project(const pass *p, wt_tensor *x, const wt_tensor *w, const 
 {
     WT_TRY(wt_op_linear(p->r, x, w, y));
     if (bias) WT_TRY(wt_op_bias(p->r, *y, bias, y));
-    return norm ? wt_op_norm(p->r, *y, norm, p->m->cfg.norm_eps, y) : WITAN_OK;
+    return norm ? wt_op_norm(p->r, *y, norm, p->m->cfg.norm_eps, false, y) : WITAN_OK;
 }
 
 static void remember(const pass *p, const wt_tensor *k, const wt_tensor *v)
@@ -39,7 +39,7 @@ static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x,
     const wt_config *c = &p->m->cfg;
     bool halves = p->m->arch->rope == WT_ROPE_HALVES;
     wt_tensor *h, *q, *k, *v, *o;
-    WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, &h));
+    WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, wt_uses_bytes(p->r->k, l->wq), &h));
     WT_TRY(project(p, h, l->wq, l->bq, l->q_norm, &q));
     WT_TRY(project(p, h, l->wk, l->bk, l->k_norm, &k));
     WT_TRY(project(p, h, l->wv, l->bv, NULL, &v));
@@ -55,8 +55,7 @@ static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x,
 static wt_status ffn(const pass *p, const wt_ffn *f, wt_tensor *h, wt_tensor **y)
 {
     wt_tensor *gate, *up;
-    WT_TRY(wt_op_linear(p->r, h, f->gate, &gate));
-    WT_TRY(wt_op_linear(p->r, h, f->up, &up));
+    WT_TRY(wt_op_linear_n(p->r, h, 2, (const wt_tensor *[]){ f->gate, f->up }, (wt_tensor **[]){ &gate, &up }));
     WT_TRY(wt_op_silu_mul(p->r, gate, up, &gate));
     return wt_op_linear(p->r, gate, f->down, y);
 }
@@ -82,7 +81,8 @@ static wt_status experts(const pass *p, const wt_layer *l, wt_tensor *h, const w
 static wt_status block(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
 {
     wt_tensor *h, *f;
-    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, &h));
+    const wt_tensor *first = l->n_exp ? &wt_expert_store_layer(p->m->experts, p->r->layer)->expert->gate : l->dense.gate;
+    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, wt_uses_bytes(p->r->k, first), &h));
     WT_TRY(l->n_exp ? experts(p, l, h, x, &f) : ffn(p, &l->dense, h, &f));
     return wt_op_add(p->r, x, f, y);
 }
@@ -112,7 +112,7 @@ static wt_status head(const pass *p, float *logits)
     WT_TRY(wt_tensor_new(p->r->a, 2, (int64_t[]){ p->b->n_want, (int64_t)d }, &rows));
     for (int32_t t = 0; t < p->b->n_tok; t++)
         if (p->b->want[t]) memcpy(rows->f32 + d * n++, p->x->f32 + (size_t)t * d, d * sizeof *rows->f32);
-    WT_TRY(wt_op_norm(p->r, rows, p->m->out_norm, p->m->cfg.norm_eps, &rows));
+    WT_TRY(wt_op_norm(p->r, rows, p->m->out_norm, p->m->cfg.norm_eps, wt_uses_bytes(p->r->k, p->m->head), &rows));
     WT_TRY(wt_op_linear(p->r, rows, p->m->head, &y));
     memcpy(logits, y->f32, y->n * sizeof *logits);
     return WITAN_OK;

@@ -7,8 +7,9 @@
 
 /* y[t] = row ids[t] of table [n_vocab, d]. Ids are checked by the caller. */
 wt_status wt_op_embed(wt_run *r, const wt_tensor *table, const int32_t *ids, int32_t n_tok, wt_tensor **y);
-/* y = x / sqrt(mean(x^2) + eps) * w, over pieces of w's length: the whole row, or each head when w is [d_head]. */
-wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float eps, wt_tensor **y);
+/* y = x / sqrt(mean(x^2) + eps) * w, over pieces of w's length: the whole row, or each head when w is [d_head]. bytes: y is going to meet weights
+ * in blocks, so y->q8 is made too. */
+wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float eps, bool bytes, wt_tensor **y);
 /* y = x W^T, W [n_out, n_in] of any readable block type. Where the tier has a product for the type, x is rounded to bytes, once for all its
  * products (x->q8). */
 wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **y);
