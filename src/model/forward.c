@@ -23,31 +23,17 @@ static wt_status project(const pass *p, wt_tensor *x, const wt_tensor *w, const 
     return norm ? wt_op_norm(p->r, *y, norm, p->m->cfg.norm_eps, y) : WITAN_OK;
 }
 
-static void remember(const pass *p, const wt_tensor *k, const wt_tensor *v)
-{
-    size_t width = (size_t)k->shape[1];
-    for (int32_t t = 0; t < p->b->n_tok; t++) {
-        float *kd, *vd;
-        wt_kv_slot(p->kv, p->r->layer, p->b->seq[t], p->b->pos[t], &kd, &vd);
-        memcpy(kd, k->f32 + (size_t)t * width, width * sizeof *kd);
-        memcpy(vd, v->f32 + (size_t)t * width, width * sizeof *vd);
-    }
-}
-
 static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
 {
     const wt_config *c = &p->m->cfg;
-    bool halves = p->m->arch->rope == WT_ROPE_HALVES;
+    wt_kv_view cache = wt_kv_view_of(p->kv);
     wt_tensor *h, *q, *k, *v, *o;
     WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, &h));
     WT_TRY(project(p, h, l->wq, l->bq, l->q_norm, &q));
     WT_TRY(project(p, h, l->wk, l->bk, l->k_norm, &k));
     WT_TRY(project(p, h, l->wv, l->bv, NULL, &v));
-    WT_TRY(wt_op_rope(p->r, q, p->angle, c->d_head, halves, &q));
-    WT_TRY(wt_op_rope(p->r, k, p->angle, c->d_head, halves, &k));
-    remember(p, k, v);
-    wt_kv_view view = wt_kv_view_of(p->kv);
-    WT_TRY(wt_op_attention(p->r, q, &view, p->b->seq, p->b->pos, c->n_head, c->n_head_kv, c->d_head, &o));
+    wt_op_rope_keep(p->r, q, k, v, p->angle, p->m->arch->rope == WT_ROPE_HALVES, &cache, p->b->seq, p->b->pos);
+    WT_TRY(wt_op_attention(p->r, q, &cache, p->b->seq, p->b->pos, &o));
     WT_TRY(project(p, o, l->wo, l->bo, NULL, &h));
     return wt_op_add(p->r, x, h, y);
 }
