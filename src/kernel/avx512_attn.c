@@ -148,18 +148,31 @@ static void turn(float *x, const float *cs, size_t half, bool halves)
     }
 }
 
+/* V vectors of 16 side by side, which is what a line of the cache holds for V = 4. No masks, and ahead of use: see avx512.c. */
+INLINE void spread(float *dst, const uint16_t *d, const int8_t *q, size_t many, const int V)
+{
+    __m512 scale[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; v++) scale[v] = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(d + 16 * v)));
+    for (size_t i = 0; i < 32; i++, dst += many, q += many) {
+        _mm_prefetch((const char *)(q + 4096), _MM_HINT_T0);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            __m512 x = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(q + 16 * v))));
+            _mm512_storeu_ps(dst + 16 * v, _mm512_mul_ps(scale[v], x));
+        }
+    }
+}
+
 static void spread_byte(float *dst, const void *src, size_t many, size_t n)
 {
     const uint16_t *d = src;
     const int8_t *q = (const int8_t *)(d + many);
-    for (size_t j = 0; j < n; j += 16) {
-        __mmask16 m = first(many - j);
-        __m512 scale = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, d + j));
-        for (size_t i = 0; i < 32; i++) {
-            __m512 v = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(m, q + i * many + j)));
-            _mm512_mask_storeu_ps(dst + i * many + j, m, _mm512_mul_ps(scale, v));
-        }
-    }
+    size_t j = 0;
+    for (; j + 64 <= many && j + 48 < n; j += 64) spread(dst + j, d + j, q + j, many, 4);
+    for (; j + 16 <= many && j < n; j += 16) spread(dst + j, d + j, q + j, many, 1);
+    for (; j < n; j++)
+        for (size_t i = 0; i < 32; i++) dst[i * many + j] = _cvtsh_ss(d[j]) * (float)q[i * many + j];
 }
 
 void wt_kernels_avx512_attn(wt_kernels *k)
