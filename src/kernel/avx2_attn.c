@@ -22,11 +22,23 @@ INLINE void store(float *p, __m256i m, bool all, __m256 v)
     if (all) _mm256_storeu_ps(p, v); else _mm256_maskstore_ps(p, m, v);
 }
 
-/* R rows by V vectors; where V is 1 it may be cut off by m. Rows share steps as long as all of them have any, then go on alone. */
-INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const float *b, size_t ldb, __m256i m,
-                 const int R, const int V)
+/* Vector v of a row of b, floats or halves; masked where V is 1. */
+INLINE __m256 b_at(const void *b, size_t at, __m256i m, size_t some, const int V, const bool half)
+{
+    if (!half) return load((const float *)b + at, m, V > 1);
+    const uint16_t *p = (const uint16_t *)b + at;
+    if (V > 1 || some >= 8) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+    uint16_t few[8] = { 0 };
+    memcpy(few, p, some * sizeof *few);
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)few));
+}
+
+/* R rows by V vectors; where V is 1 it has the first `some` lanes. Rows share steps as long as all of them have any, then go on alone. */
+INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const void *b, size_t ldb, size_t some,
+                 const int R, const int V, const bool half)
 {
     __m256 acc[3][8];
+    __m256i m = first(some);
     size_t i = 0;
 #pragma GCC unroll 3
     for (int r = 0; r < R; r++)
@@ -39,7 +51,8 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
         for (int r = 0; r < R; r++) av[r] = _mm256_set1_ps(a[(size_t)r * lda + i]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) {
-            __m256 bv = load(b + i * ldb + 8 * v, m, V > 1);
+            if (half && v % 4 == 0) _mm_prefetch((const char *)((const uint16_t *)b + i * ldb + 8 * v) + 4096, _MM_HINT_T0);   /* as in avx2.c */
+            __m256 bv = b_at(b, i * ldb + 8 * (size_t)v, m, some, V, half);
 #pragma GCC unroll 3
             for (int r = 0; r < R; r++) acc[r][v] = _mm256_fmadd_ps(av[r], bv, acc[r][v]);
         }
@@ -49,28 +62,40 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
         for (size_t k = i; k < (size_t)n[r]; k++) {
             __m256 av = _mm256_set1_ps(a[(size_t)r * lda + k]);
 #pragma GCC unroll 8
-            for (int v = 0; v < V; v++) acc[r][v] = _mm256_fmadd_ps(av, load(b + k * ldb + 8 * v, m, V > 1), acc[r][v]);
+            for (int v = 0; v < V; v++) acc[r][v] = _mm256_fmadd_ps(av, b_at(b, k * ldb + 8 * (size_t)v, m, some, V, half), acc[r][v]);
         }
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) store(y + (size_t)r * ldy + 8 * v, m, V > 1, acc[r][v]);
     }
 }
 
-static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
-                size_t width)
+#define TILE(R, V) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, (const char *)b + j * (half ? 2 : 4), ldb, width - j, R, V, half)
+
+INLINE void mix_of(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                   size_t width, const bool half)
 {
-#define TILE(R, V) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, b + j, ldb, first(width - j), R, V)
     size_t r = 0, j;
     for (; r + 3 <= n_row; r += 3) {
         for (j = 0; j + 32 <= width; j += 32) TILE(3, 4);
         for (; j < width; j += 8) TILE(3, 1);
     }
-    for (; r < n_row; r++) {                     /* one row alone has too few sums to hide the latency of four vectors */
+    for (; r < n_row; r++) {                     /* four sums alone would not hide the latency of FMA */
         for (j = 0; j + 64 <= width; j += 64) TILE(1, 8);
         for (; j + 16 <= width; j += 16) TILE(1, 2);
         for (; j < width; j += 8) TILE(1, 1);
     }
-#undef TILE
+}
+
+static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
+                size_t width)
+{
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, false);
+}
+
+static void mix_half(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
+                     size_t width)
+{
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, true);
 }
 
 /* exp(x) for x <= 0: as in avx2.c. Below -105 the result is 0, also for -inf; NaN stays NaN. */
@@ -221,6 +246,7 @@ static void spread_byte(float *dst, const void *src, size_t many, size_t n)
 void wt_kernels_avx2_attn(wt_kernels *k)
 {
     k->mix = mix;
+    k->mix_half = mix_half;
     k->soften = soften;
     k->turn = turn;
     k->keep_half = keep_half;

@@ -11,25 +11,36 @@
 
 INLINE __mmask16 first(size_t n) { return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff; }
 
-/* R rows by V vectors, of which the last may be cut off by m. Rows share steps as long as all of them have any, then go on alone. */
-INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const float *b, size_t ldb, __mmask16 m,
-                 const int R, const int V)
+/* Vector v of a row of b, floats or halves. Memory that no cache has: no mask where V says that all are whole, and ahead of use (avx512.c). */
+INLINE __m512 b_at(const void *b, size_t at, __mmask16 m, const int V, const bool half)
 {
-    __m512 acc[6][4];
+    if (!half) return _mm512_maskz_loadu_ps(m, (const float *)b + at);
+    const uint16_t *p = (const uint16_t *)b + at;
+    return _mm512_cvtph_ps(V > 1 ? _mm256_loadu_si256((const __m256i *)p) : _mm256_maskz_loadu_epi16(m, p));
+}
+
+/* R rows by V vectors; where V is 1 it may be cut off by m. Rows share steps as long as all of them have any, then go on alone. */
+INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const void *b, size_t ldb, __mmask16 m,
+                 const int R, const int V, const bool half)
+{
+    __m512 acc[6][8];
     size_t i = 0;
 #pragma GCC unroll 6
     for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < V; v++)
             acc[r][v] = keep ? _mm512_mul_ps(_mm512_set1_ps(keep[r]), _mm512_maskz_loadu_ps(m, y + (size_t)r * ldy + 16 * v)) : _mm512_setzero_ps();
     for (; i < (size_t)n[0]; i++) {
-        __m512 bv[4];
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) bv[v] = _mm512_maskz_loadu_ps(m, b + i * ldb + 16 * v);
+        __m512 bv[8];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; v++) {
+            if (half && v % 2 == 0) _mm_prefetch((const char *)((const uint16_t *)b + i * ldb + 16 * v) + 4096, _MM_HINT_T0);
+            bv[v] = b_at(b, i * ldb + 16 * (size_t)v, m, V, half);
+        }
 #pragma GCC unroll 6
         for (int r = 0; r < R; r++) {
             __m512 av = _mm512_set1_ps(a[(size_t)r * lda + i]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < V; v++) acc[r][v] = _mm512_fmadd_ps(av, bv[v], acc[r][v]);
         }
     }
@@ -37,35 +48,42 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
     for (int r = 0; r < R; r++) {
         for (size_t k = i; k < (size_t)n[r]; k++) {
             __m512 av = _mm512_set1_ps(a[(size_t)r * lda + k]);
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) acc[r][v] = _mm512_fmadd_ps(av, _mm512_maskz_loadu_ps(m, b + k * ldb + 16 * v), acc[r][v]);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; v++) acc[r][v] = _mm512_fmadd_ps(av, b_at(b, k * ldb + 16 * (size_t)v, m, V, half), acc[r][v]);
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < V; v++) _mm512_mask_storeu_ps(y + (size_t)r * ldy + 16 * v, m, acc[r][v]);
     }
 }
 
-/* All rows of V vectors. */
-INLINE void column(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
-                   __mmask16 m, const int V)
+#define TILE(R, V, half) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, (const char *)b + j * (half ? 2 : 4), ldb, m, R, V, half)
+#define ROWS(R, V, half) for (; r + R <= n_row; r += R) TILE(R, V, half);
+#define COLUMN(V, half) { r = 0; ROWS(6, V, half) ROWS(4, V, half) ROWS(2, V, half) ROWS(1, V, half) }
+
+INLINE void mix_of(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                   size_t width, const bool half)
 {
-#define ROWS(R) \
-    for (; r + R <= n_row; r += R) tile(y + r * ldy, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, b, ldb, m, R, V);
-    size_t r = 0;
-    ROWS(6)
-    ROWS(4)
-    ROWS(2)
-    ROWS(1)
-#undef ROWS
+    __mmask16 m = 0xffff;
+    size_t j = 0, r = 0;
+    for (; n_row == 1 && j + 128 <= width; j += 128) TILE(1, 8, half);      /* four sums alone would not hide the latency of FMA */
+    for (; j + 64 <= width; j += 64) COLUMN(4, half)
+    for (; j + 32 <= width; j += 32) COLUMN(2, half)
+    for (; j < width; j += 16) {
+        m = first(width - j);
+        COLUMN(1, half)
+    }
 }
 
 static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
                 size_t width)
 {
-    size_t j = 0;
-    for (; j + 64 <= width; j += 64) column(y + j, ldy, keep, a, lda, n, n_row, b + j, ldb, 0xffff, 4);
-    for (; j + 32 <= width; j += 32) column(y + j, ldy, keep, a, lda, n, n_row, b + j, ldb, 0xffff, 2);
-    for (; j < width; j += 16) column(y + j, ldy, keep, a, lda, n, n_row, b + j, ldb, first(width - j), 1);
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, false);
+}
+
+static void mix_half(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
+                     size_t width)
+{
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, true);
 }
 
 /* exp(x) for x <= 0: as in avx512.c. Below -105 the result is 0, also for -inf; NaN stays NaN. */
@@ -178,6 +196,7 @@ static void spread_byte(float *dst, const void *src, size_t many, size_t n)
 void wt_kernels_avx512_attn(wt_kernels *k)
 {
     k->mix = mix;
+    k->mix_half = mix_half;
     k->soften = soften;
     k->turn = turn;
     k->spread_byte = spread_byte;

@@ -44,6 +44,9 @@ typedef struct wt_kernels {
      * keep NULL: y is not read. n never falls from row to row. Nothing of a and b behind n[r] is touched for row r. */
     void (*mix)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
                 size_t width);
+    /* The same sums, b as F16: faster for few rows, which would not pay for unpacking it. */
+    void (*mix_half)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
+                     size_t width);
     /* One step of a softmax over pieces, for each row: m = max(top, s[0..n)), keep = exp(top - m), s = exp(s - m), sum = keep * sum + sum of s,
      * top = m. Rows are lds apart. */
     void (*soften)(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep);

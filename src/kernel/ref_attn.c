@@ -18,6 +18,16 @@ static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t 
     }
 }
 
+static void mix_half(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
+                     size_t width)
+{
+    for (size_t r = 0; r < n_row; r++, y += ldy, a += lda) {
+        for (size_t j = 0; j < width; j++) y[j] = keep ? keep[r] * y[j] : 0;
+        for (size_t i = 0; i < (size_t)n[r]; i++)
+            for (size_t j = 0; j < width; j++) y[j] += a[i] * wt_half_to_float(b[i * ldb + j]);
+    }
+}
+
 static void soften(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep)
 {
     for (size_t r = 0; r < n_row; r++, s += lds) {
@@ -73,6 +83,7 @@ static void spread_byte(float *dst, const void *src, size_t many, size_t n)
 void wt_kernels_ref_attn(wt_kernels *k)
 {
     k->mix = mix;
+    k->mix_half = mix_half;
     k->soften = soften;
     k->turn = turn;
     k->keep_half = keep_half;
