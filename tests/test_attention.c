@@ -470,7 +470,7 @@ static void a_token_gets_the_same_bits_however_it_is_fed(void **state)
             for (int32_t d = 24; d <= 64; d += 40) {
                 scene s;
                 int32_t n = t == WT_TIER_REF ? 150 : d == 24 ? 600 : 1100;       /* plain C is slow */
-                scene_open(&s, (wt_tier)t, types[type], d, 1, d == 24 ? 3 : 1, 1 + n % 2, n);
+                scene_open(&s, (wt_tier)t, types[type], d, 1, d == 24 ? 3 : 1, 2, n);
                 every_way(&s, wt_tier_name((wt_tier)t));
                 scene_close(&s);
             }
