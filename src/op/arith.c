@@ -14,13 +14,20 @@ static void rows(void *arg, size_t begin, size_t end, int worker)
     for (size_t t = begin; t < end; t++) j->row(j, t);
 }
 
+static void by_rows_into(wt_run *r, job j, wt_tensor *y)
+{
+    j.k = r->k;
+    j.y = y->f32;
+    j.n = (size_t)y->shape[y->n_dim - 1];
+    wt_parallel(r->cx, y->n / j.n, 16384 / j.n + 1, rows, &j);
+}
+
 static wt_status by_rows(wt_run *r, job j, const wt_tensor *like, wt_tensor **y)
 {
-    WT_TRY(wt_tensor_new(r->a, like->n_dim, like->shape, y));
-    j.k = r->k;
-    j.y = (*y)->f32;
-    j.n = (size_t)like->shape[like->n_dim - 1];
-    wt_parallel(r->cx, like->n / j.n, 16384 / j.n + 1, rows, &j);
+    wt_tensor *out;                              /* y may be where an input comes from */
+    WT_TRY(wt_tensor_new(r->a, like->n_dim, like->shape, &out));
+    by_rows_into(r, j, out);
+    *y = out;
     return WITAN_OK;
 }
 
@@ -39,6 +46,12 @@ wt_status wt_op_add(wt_run *r, const wt_tensor *a, const wt_tensor *b, wt_tensor
 {
     wt_assert(a->n == b->n);
     return by_rows(r, (job){ .row = add, .a = a->f32, .b = b->f32 }, a, y);
+}
+
+void wt_op_add_into(wt_run *r, const wt_tensor *a, const wt_tensor *b, wt_tensor *y)
+{
+    wt_assert(a->n == b->n && a->n == y->n);
+    by_rows_into(r, (job){ .row = add, .a = a->f32, .b = b->f32 }, y);
 }
 
 wt_status wt_op_bias(wt_run *r, const wt_tensor *x, const wt_tensor *b, wt_tensor **y)
