@@ -308,7 +308,11 @@ INLINE void tile(const int type, float *y, size_t ldy, size_t n_row, const part 
     for (size_t r = 0; r < (size_t)R; r++)
 #pragma GCC unroll 8
         for (size_t t = 0; t < (size_t)T; t++) acc[r][t] = first ? f_set(0) : row_load(y + t * ldy + r * N_LANE, n_row - r * N_LANE);
-    for (size_t b = 0; b < n_block; b++, next_block(&at, T)) add_block(type, acc, w + b, &at, R, T);
+    for (size_t b = 0; b < n_block; b++, next_block(&at, T)) {
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) __builtin_prefetch((const uint8_t *)token(&at, t) + (size_t)T * at.stride);   /* the next tile's */
+        add_block(type, acc, w + b, &at, R, T);
+    }
 #pragma GCC unroll 2
     for (size_t r = 0; r < (size_t)R; r++)
 #pragma GCC unroll 8
