@@ -77,14 +77,14 @@ typedef struct job {
     wt_rows_x x;
     size_t n_tok, n_in, n, rows;                 /* rows of one task */
     const wt_tensor *w[MOST_MATRICES];
-    float *y[MOST_MATRICES], *scratch;
+    float *y[MOST_MATRICES], *scratch; size_t n_scratch;      /* of each worker; floats are used where they lie */
     size_t task[MOST_MATRICES + 1];              /* first task of each matrix */
 } job;
 
 static void tasks(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
-    float *scratch = j->scratch + (size_t)worker * WT_SCRATCH(j->n_in);
+    float *scratch = j->scratch + (size_t)worker * j->n_scratch;
     for (size_t i = begin, m = 0; i < end; i++) {
         while (i >= j->task[m + 1]) m++;
         size_t n_out = (size_t)j->w[m]->shape[0], row = (i - j->task[m]) * j->rows, n = n_out - row < j->rows ? n_out - row : j->rows;
@@ -114,12 +114,13 @@ wt_status wt_op_linear_n(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *con
         total += (size_t)w[m]->shape[0];
         size_t g = wt_block_grain(r->k, w[m], j.n_tok);
         if (g > grain) grain = g;
+        if (w[m]->type != WT_F32) j.n_scratch = WT_SCRATCH(n_in);
     }
     j.x = (wt_rows_x){ x->f32, n_in, x->q8 };
     j.rows = rows_of_a_task(r, total, j.n_tok);
     for (size_t m = 0; m < n; m++) j.task[m + 1] = j.task[m] + ((size_t)w[m]->shape[0] + j.rows - 1) / j.rows;
     wt_mark mark = wt_mark_set(r->a);
-    j.scratch = wt_take_n(r->a, (size_t)r->cx->threads * WT_SCRATCH(n_in), sizeof *j.scratch);
+    j.scratch = wt_take_n(r->a, (size_t)r->cx->threads * j.n_scratch + 1, sizeof *j.scratch);
     if (!j.scratch) return WITAN_ENOMEM;
     wt_parallel(r->cx, j.task[n], grain, tasks, &j);
     wt_rewind(r->a, mark);
