@@ -51,10 +51,11 @@ fuzz: build-fuzz/build.ninja
 	@ninja -C build-fuzz fuzzers
 	@fuzz/run build-fuzz $(FUZZ_TIME)
 
-# What observing costs, on the model that ships. Quote medians and ratios; take them on an idle machine.
+# Kernels, whole models and what observing costs, beside the machine's limits. BENCH: options of bench/run; -- and options of bench/peers measures
+# other engines too. Quote shares and ratios; take them on an idle machine.
 bench: all
-	@ninja -C $(BUILD) overhead
-	@for t in 1 2; do $(BUILD)/overhead $(MODEL) $$t; done
+	@ninja -C $(BUILD) kernels overhead
+	@bench/run $(BUILD) $(BENCH)
 
 # make install [prefix=/usr] [DESTDIR=/tmp/tree]; the prefix is kept for later calls.
 install: all
@@ -74,7 +75,7 @@ help:
 	@echo "make debug       build-debug/witan with address and undefined-behaviour checks"
 	@echo "make test-debug  every test under those checks"
 	@echo "make fuzz        every fuzz target for FUZZ_TIME=$(FUZZ_TIME) seconds (needs clang)"
-	@echo "make bench       speed of prefill and decode, and what profiling adds"
+	@echo "make bench       speed of kernels and of whole models beside the machine's limits, and what profiling adds (needs 40 GB of disk; BENCH=\"--only olmoe\")"
 	@echo "make install     install the command, the library, manual pages and completions (prefix=/usr, DESTDIR=...)"
 	@echo "make uninstall   remove what was installed last"
 	@echo "make clean       remove the build folders"
