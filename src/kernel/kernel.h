@@ -55,6 +55,11 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact);
 /* For the tiers' own files. */
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
+void wt_kernels_neon(wt_kernels *k);
+void wt_kernels_neon_q(wt_kernels *k);
+void wt_peaks_neon(wt_kernels *k);
+void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
+void wt_peaks_neon_dot(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
