@@ -117,7 +117,7 @@ static void groups(void *arg, size_t begin, size_t end, int worker)
             }
             plain = packed;
         }
-        p->to->regroup(p->dst + g * WT_GROUP * out, plain, p->row);
+        wt_regroup(p->to, p->dst + g * WT_GROUP * out, plain, p->row);
     }
 }
 

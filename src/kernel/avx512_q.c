@@ -1,2 +1,178 @@
+/* Products of weights in blocks with activations as bytes, AVX-512 with VNNI: sixteen rows in the lanes of a vector, up to twelve tokens at once.
+ * The body is rows_q.h.
+ *
+ * vpdpbusd multiplies unsigned with signed bytes. Weights are the unsigned ones, larger than their values by a power of two where they have
+ * signs; what that adds to a sum is the same multiple of the token's own sum in every lane, and sums begin with its negative. */
 #include "kernel/kernel.h"
-void wt_kernels_avx512_q(wt_kernels *k) { (void)k; }
+
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { N_LANE = 16, MOST_TOK = 12, SIGNED_BITS = 7 };
+
+typedef __m512i vi;
+typedef __m512 vf;
+typedef __m512 vp;
+
+/* ---- vectors ----------------------------------------------------------------------------------------------------------- */
+
+INLINE vi v_set(int32_t a) { return _mm512_set1_epi32(a); }
+INLINE vi v_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+INLINE vi v_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+INLINE vi v_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+INLINE vi v_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+INLINE vi v_mul(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+INLINE vi v_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+INLINE vi v_shr(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+INLINE vi v_sar(vi a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
+INLINE vf v_to_float(vi a) { return _mm512_cvtepi32_ps(a); }
+INLINE vf p_scale(vi a) { return v_to_float(a); }
+INLINE vf f_set(float a) { return _mm512_set1_ps(a); }
+INLINE vf f_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+INLINE vf f_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+INLINE vf f_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vf f_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+INLINE vf f_low_half(vi a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
+INLINE vf f_high_half(vi a) { return f_low_half(v_shr(a, 16)); }
+
+/* A table of signed bytes, as bytes larger by 128. */
+INLINE vi v_byte_table(vi i, const int8_t table[16])
+{
+    __m128i t = _mm_xor_si128(_mm_loadu_si128((const __m128i *)table), _mm_set1_epi8((char)0x80));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), i);
+}
+
+/* 2^(e - 128), denormals below. */
+INLINE vf f_power(vi e)
+{
+    vi usual = v_shl(v_sub(e, v_set(1)), 23), small = _mm512_sllv_epi32(v_set(0x200000), e);
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(usual, _mm512_cmplt_epi32_mask(e, v_set(2)), small));
+}
+
+INLINE void row_store(float *y, vf v, size_t n) { _mm512_mask_storeu_ps(y, (__mmask16)((1u << n) - 1), v); }
+
+/* ---- rows -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct rows { const uint8_t *p; size_t stride; } rows;
+
+INLINE __m128i load16(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+
+INLINE vi two(const uint8_t *a, const uint8_t *b)
+{
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)a)), _mm256_loadu_si256((const __m256i *)b), 1);
+}
+
+/* 16 bytes of rows k, k + 4, k + 8, k + 12. */
+INLINE vi four(const uint8_t *p, size_t s)
+{
+    vi v = _mm512_castsi128_si512(load16(p));
+    v = _mm512_inserti32x4(v, load16(p + 4 * s), 1);
+    v = _mm512_inserti32x4(v, load16(p + 8 * s), 2);
+    return _mm512_inserti32x4(v, load16(p + 12 * s), 3);
+}
+
+INLINE void take(const bool x8, rows r, size_t at, vi out[4])
+{
+    if (x8) {
+        for (size_t j = 0; j < 4; j++) out[j] = two(r.p + 8 * (at + 4 * j), r.p + r.stride + 8 * (at + 4 * j));
+        return;
+    }
+    const uint8_t *p = r.p + at;
+    vi a = four(p, r.stride), b = four(p + r.stride, r.stride), c = four(p + 2 * r.stride, r.stride), d = four(p + 3 * r.stride, r.stride);
+    vi e = _mm512_unpacklo_epi32(a, b), f = _mm512_unpackhi_epi32(a, b), g = _mm512_unpacklo_epi32(c, d), h = _mm512_unpackhi_epi32(c, d);
+    out[0] = _mm512_unpacklo_epi64(e, g);
+    out[1] = _mm512_unpackhi_epi64(e, g);
+    out[2] = _mm512_unpacklo_epi64(f, h);
+    out[3] = _mm512_unpackhi_epi64(f, h);
+}
+
+INLINE int32_t u32_at(const uint8_t *p) { int32_t v; memcpy(&v, p, 4); return v; }
+INLINE short u16_at(const uint8_t *p) { short v; memcpy(&v, p, 2); return v; }
+
+#define EIGHT(f, i) f(i), f(i + 1), f(i + 2), f(i + 3), f(i + 4), f(i + 5), f(i + 6), f(i + 7)
+
+INLINE vi word(const bool x8, rows r, size_t at)
+{
+    if (x8) return two(r.p + 8 * at, r.p + r.stride + 8 * at);
+    const uint8_t *p = r.p + at;
+#define ROW(i) u32_at(p + (i) * r.stride)
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_setr_epi32(EIGHT(ROW, 0))), _mm256_setr_epi32(EIGHT(ROW, 8)), 1);
+#undef ROW
+}
+
+INLINE vf half_of(const bool x8, rows r, size_t at)
+{
+    if (x8) return _mm512_cvtph_ps(_mm256_set_m128i(load16(r.p + r.stride + 8 * at), load16(r.p + 8 * at)));
+    const uint8_t *p = r.p + at;
+#define ROW(i) u16_at(p + (i) * r.stride)
+    return _mm512_cvtph_ps(_mm256_setr_epi16(EIGHT(ROW, 0), EIGHT(ROW, 8)));
+#undef ROW
+}
+
+INLINE vi byte_of(const bool x8, rows r, size_t at)
+{
+    const uint8_t *p = r.p + at;
+    if (x8) return _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)(r.p + 8 * at)), _mm_loadl_epi64((const __m128i *)(r.p + r.stride + 8 * at))));
+#define ROW(i) (char)p[(i) * r.stride]
+    return _mm512_cvtepu8_epi32(_mm_setr_epi8(EIGHT(ROW, 0), EIGHT(ROW, 8)));
+#undef ROW
+}
+
+/* Part i of eight of `bytes` bytes of the rows that stand `ahead` behind these. */
+INLINE void ask_for(const bool x8, rows r, size_t at, size_t bytes, size_t ahead, size_t i)
+{
+    const char *p = (const char *)r.p + ahead + (x8 ? 8 * at + i * bytes : 2 * i * r.stride + at);
+    for (size_t k = 0; k < bytes; k += 64) {
+        _mm_prefetch(p + k, _MM_HINT_T0);
+        _mm_prefetch(p + r.stride + k, _MM_HINT_T0);
+    }
+}
+
+#include "kernel/rows_q.h"
+
+/* ---- products ---------------------------------------------------------------------------------------------------------- */
+
+/* Adds to the sums of T tokens four values at a time, values 4 from .. 4 to - 1 of a block. */
+INLINE void add_products(vi sum[MOST_TOK], const part *w, const tokens *x, const int from, const int to, const int T)
+{
+#pragma GCC unroll 8
+    for (int j = from; j < to; j++)
+#pragma GCC unroll 16
+        for (int t = 0; t < T; t++) sum[t] = _mm512_dpbusd_epi32(sum[t], w->w[j], v_set(u32_at((const uint8_t *)token(x, t)->q + 4 * j)));
+}
+
+INLINE void dot_bytes(const int type, vf *out, const part *w, const tokens *x, const int T)
+{
+    vi sum[MOST_TOK];
+    const int bits = offset_bits(type);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; t++)
+        sum[t] = in_pairs(type) ? (bits ? v_set((int32_t)token(x, t)->nhalf[0] * (1 << bits)) : v_set(0))
+                                : bits ? v_shl(v_set(token(x, t)->nsum), bits) : v_set(0);
+    add_products(sum, w, x, 0, in_pairs(type) ? 4 : 8, T);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; t++) out[t] = v_to_float(sum[t]);
+    if (!in_pairs(type)) return;
+#pragma GCC unroll 16
+    for (int t = 0; t < T; t++) {
+        out[t] = f_mul(out[t], w->scale[0]);
+        sum[t] = bits ? v_set((int32_t)token(x, t)->nhalf[1] * (1 << bits)) : v_set(0);
+    }
+    add_products(sum, w, x, 4, 8, T);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; t++) out[t] = f_fma(v_to_float(sum[t]), w->scale[1], out[t]);
+}
+
+INLINE vf dot_mins(const part *w, const wt_q8 *x)
+{
+    return f_fma(w->min[1], f_set((float)x->nhalf[1]), f_mul(w->min[0], f_set((float)x->nhalf[0])));
+}
+
+EACH(DEFINE)
+
+void wt_kernels_avx512_q(wt_kernels *k)
+{
+    EACH(FILL)
+}

@@ -11,15 +11,15 @@
 
 typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512, WT_N_TIER } wt_tier;   /* better ones last */
 
-/* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred. */
-typedef struct wt_q8 { float d, ds /* d sum */; int32_t sum; int16_t half[2] /* of q[0..15], q[16..31] */; int8_t q[32]; } wt_q8;
+/* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred; two of them are kept negative,
+ * as they are used. */
+typedef struct wt_q8 { float d, ds /* d sum */; int32_t nsum /* -sum */; int16_t nhalf[2] /* of q[0..15], q[16..31] */; int8_t q[32]; } wt_q8;
 
-enum { WT_QMUL_SCRATCH = 384 };   /* bytes of scratch for each block of a row */
+enum { WT_QMUL_PART = 14 * 64, WT_QMUL_SCRATCH = WT_QMUL_PART + 16 * 34 };   /* bytes of scratch for each block of a row; see rows_q.h */
 
-/* y[t*ldy + r] = row r of w times token pick[t] (t where pick is NULL) of x [.., n_block]; r < n_row, t < n_tok. Rows are row_bytes apart and
- * hold n_block * 32 values. scratch: n_block * WT_QMUL_SCRATCH bytes, 64-byte aligned. */
-typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, size_t n_tok,
-                           size_t n_block, void *scratch);
+/* y[t*ldy + r] = row r of w times token t of x [n_tok, n_block]; r < n_row, t < n_tok. Rows are row_bytes apart and hold n_block * 32 values; of
+ * interleaved types n_row is a multiple of WT_GROUP. scratch: n_block * WT_QMUL_SCRATCH bytes, 64-byte aligned. */
+typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch);
 
 typedef struct wt_kernels {
     wt_tier tier;                                                                /* set by wt_kernels_init */

@@ -5,7 +5,7 @@
 
 /* Eight registers at once, so that no addition waits for another. */
 #define EIGHT(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
-#define KEEP(i) __asm__ volatile("" : "+x"(a##i));
+#define KEEP(i) __asm__ volatile("" : "+x"(a##i));   /* else the compiler sees that all are equal, and keeps one */
 
 static uint64_t peak_read(const void *p, size_t n)
 {
@@ -23,12 +23,11 @@ static uint64_t peak_read(const void *p, size_t n)
 static double peak_f32(size_t rounds)
 {
 #define ZERO(i) __m256 a##i = _mm256_set1_ps(1);
-#define FMA(i) a##i = _mm256_fmadd_ps(a##i, x, y);
+#define FMA(i) a##i = _mm256_fmadd_ps(a##i, x, y); KEEP(i)
     __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
     EIGHT(ZERO)
     __m256 a8 = x, a9 = y;
     for (size_t i = 0; i < rounds; i++) { EIGHT(FMA) FMA(8) FMA(9) }
-    EIGHT(KEEP) KEEP(8) KEEP(9)
     return (double)rounds * 10 * 8 * 2;
 #undef ZERO
 }
@@ -38,11 +37,10 @@ static double peak_f32(size_t rounds)
 static double peak_i8(size_t rounds)
 {
 #define ZERO(i) __m256i a##i = _mm256_setzero_si256();
-#define DOT(i) { __m256i v = _mm256_maddubs_epi16(x, y); __asm__ volatile("" : "+x"(v)); a##i = _mm256_add_epi32(a##i, _mm256_madd_epi16(v, one)); }
+#define DOT(i) { __m256i v = _mm256_maddubs_epi16(x, y); __asm__ volatile("" : "+x"(v)); a##i = _mm256_add_epi32(a##i, _mm256_madd_epi16(v, one)); KEEP(i) }
     __m256i x = _mm256_set1_epi8(3), y = _mm256_set1_epi8(5), one = _mm256_set1_epi16(1);
     EIGHT(ZERO)
     for (size_t i = 0; i < rounds; i++) { EIGHT(DOT) }
-    EIGHT(KEEP)
     return (double)rounds * 8 * 32 * 2;
 #undef ZERO
 }

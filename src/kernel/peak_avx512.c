@@ -4,27 +4,25 @@
 #include <immintrin.h>
 
 #define TWELVE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define KEEP(i) __asm__ volatile("" : "+v"(a##i));
+#define KEEP(i) __asm__ volatile("" : "+v"(a##i));   /* else the compiler sees that all are equal, and keeps one */
 
 static double peak_f32(size_t rounds)
 {
 #define ONE(i) __m512 a##i = _mm512_set1_ps(1);
-#define FMA(i) a##i = _mm512_fmadd_ps(a##i, x, y);
+#define FMA(i) a##i = _mm512_fmadd_ps(a##i, x, y); KEEP(i)
     __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
     TWELVE(ONE)
     for (size_t i = 0; i < rounds; i++) { TWELVE(FMA) }
-    TWELVE(KEEP)
     return (double)rounds * 12 * 16 * 2;
 }
 
 __attribute__((target("avx512vnni"))) static double peak_vnni(size_t rounds)
 {
 #define ZERO(i) __m512i a##i = _mm512_setzero_si512();
-#define DOT(i) a##i = _mm512_dpbusd_epi32(a##i, x, y);
+#define DOT(i) a##i = _mm512_dpbusd_epi32(a##i, x, y); KEEP(i)
     __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
     TWELVE(ZERO)
     for (size_t i = 0; i < rounds; i++) { TWELVE(DOT) }
-    TWELVE(KEEP)
     return (double)rounds * 12 * 64 * 2;
 }
 

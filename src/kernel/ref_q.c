@@ -105,7 +105,7 @@ static float add_block(wt_type type, const part *w, const wt_q8 *x, float acc)
     bool halves = type == WT_Q2_K || type == WT_Q3_K || type == WT_Q6_K;
     int32_t all = halves ? w->scale[0] * sum[0] + w->scale[1] * sum[1] : sum[0] + sum[1];
     acc = fmaf((float)all, w->s * x->d, acc);
-    if (type == WT_Q2_K) return fmaf(-(float)(w->min[0] * x->half[0] + w->min[1] * x->half[1]), w->m * x->d, acc);
+    if (type == WT_Q2_K) return fmaf((float)(w->min[0] * x->nhalf[0] + w->min[1] * x->nhalf[1]), w->m * x->d, acc);
     if (type == WT_Q4_1 || type == WT_Q5_1 || type == WT_Q4_K || type == WT_Q5_K) return fmaf(-w->m, x->ds, acc);
     return acc;
 }
@@ -113,7 +113,7 @@ static float add_block(wt_type type, const part *w, const wt_q8 *x, float acc)
 /* Parts of up to this many blocks of a row are taken apart once for all tokens. */
 enum { AT_ONCE = 8 };
 
-static void row_product(wt_type type, float *y, size_t ldy, const uint8_t *row, const wt_q8 *x, const int32_t *pick, size_t n_tok, size_t n_block)
+static void row_product(wt_type type, float *y, size_t ldy, const uint8_t *row, const wt_q8 *x, size_t n_tok, size_t n_block)
 {
     const wt_type_info *t = wt_type_get(type);
     part w[AT_ONCE];
@@ -124,7 +124,7 @@ static void row_product(wt_type type, float *y, size_t ldy, const uint8_t *row, 
             if (t->block == 32) simple(type, row + (b + i) * t->bytes, w + i);
             else super(type, row + (b + i) / 8 * t->bytes, (int)((b + i) % 8), w + i);
         for (size_t k = 0; k < n_tok; k++) {
-            const wt_q8 *xk = x + (pick ? (size_t)pick[k] : k) * n_block + b;
+            const wt_q8 *xk = x + k * n_block + b;
             float acc = y[k * ldy];
             for (size_t i = 0; i < n; i++) acc = add_block(type, w + i, xk + i, acc);
             y[k * ldy] = acc;
@@ -132,25 +132,25 @@ static void row_product(wt_type type, float *y, size_t ldy, const uint8_t *row, 
     }
 }
 
-static void qmul(wt_type type, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, size_t n_tok,
-                 size_t n_block, void *scratch)
+static void qmul(wt_type type, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block,
+                 void *scratch)
 {
     const wt_type_info *t = wt_type_get(type);
     for (size_t r = 0; r < n_row; r++) {
         const uint8_t *row = (const uint8_t *)w + r * row_bytes;
         if (t->group) {
-            if (r % WT_GROUP == 0) t->ungroup(scratch, row, 32 * n_block);
+            if (r % WT_GROUP == 0) wt_ungroup(t, scratch, row, 32 * n_block);
             row = (const uint8_t *)scratch + r % WT_GROUP * row_bytes;
         }
-        row_product(t->group ? t->base : type, y + r, ldy, row, x, pick, n_tok, n_block);
+        row_product(t->group ? t->base : type, y + r, ldy, row, x, n_tok, n_block);
     }
 }
 
-#define EACH(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS) \
-                X(Q4_0_X8) X(Q8_0_X8) X(Q4_K_X8)
-#define DEFINE(T) static void qmul_##T(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, const int32_t *pick, \
-                                       size_t n_tok, size_t n_block, void *scratch) \
-    { qmul(WT_##T, y, ldy, w, row_bytes, n_row, x, pick, n_tok, n_block, scratch); }
+#define EACH(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS)
+#define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch
+#define DEFINE(T) \
+    static void qmul_##T(ARGS) { qmul(WT_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
+    static void qmul_##T##_X8(ARGS) { qmul(WT_##T##_X8, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
 EACH(DEFINE)
 
 /* ---- activations ------------------------------------------------------------------------------------------------------- */
@@ -169,16 +169,16 @@ static void quantize(wt_q8 *dst, const float *x, size_t n_block)
         *dst = (wt_q8){ .d = d };
         for (int i = 0; i < 32; i++) {
             dst->q[i] = (int8_t)(bad ? 0 : rintf(x[i] * inv));
-            dst->half[i / 16] = (int16_t)(dst->half[i / 16] + dst->q[i]);
+            dst->nhalf[i / 16] = (int16_t)(dst->nhalf[i / 16] - dst->q[i]);
         }
-        dst->sum = dst->half[0] + dst->half[1];
-        dst->ds = d * (float)dst->sum;
+        dst->nsum = dst->nhalf[0] + dst->nhalf[1];
+        dst->ds = d * (float)-dst->nsum;
     }
 }
 
 void wt_kernels_ref_q(wt_kernels *k)
 {
     k->quantize = quantize;
-#define FILL(T) k->qmul[WT_##T] = qmul_##T;
+#define FILL(T) k->qmul[WT_##T] = qmul_##T; k->qmul[WT_##T##_X8] = qmul_##T##_X8;
     EACH(FILL)
 }

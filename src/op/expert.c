@@ -1,16 +1,20 @@
-/* The expert op: pairs grouped by expert, gate/up/activation in one pass over row blocks, then down, then each token's
- * pairs added in route order. Where the tier multiplies with bytes, tokens are rounded once for gate and up, and what they give is rounded
- * by the task that made it: a block of 32 rows is a block of 32 values of its token.
+/* The expert op: pairs grouped by expert; gate, up and activation in one pass over blocks of rows; then down, whose outputs are added to their
+ * tokens at once, expert by expert in order of their numbers. Where the tier multiplies with bytes, tokens are rounded once for gate and up, and
+ * what they give is rounded by the task that made it: a block of 32 rows is a block of 32 values of its token.
  *
- * Tasks are (expert, row block), so one token's few experts keep all workers busy, and in prefill each weight block is unpacked
- * once for all tokens of its expert. Every output element is written by one task; nothing depends on which worker does it. */
+ * The first pass has tasks (expert, row block), so one token's few experts keep all workers busy. The second has blocks of outputs, each of
+ * which walks through all experts: a sum is written by one task in one order, and two passes are all that has to be waited for. In prefill
+ * each weight block is unpacked once for up to CHUNK tokens of its expert. Nothing depends on which worker does what. */
 #include "op/expert.h"
 
 #include "base/thread.h"
 #include "op/linear.h"
 #include <string.h>
 
-typedef struct group { wt_expert w; int32_t expert, pair0, n_pair; int64_t d_ff; size_t task_up, task_down; } group;
+enum { CHUNK = 128 };            /* tokens of an expert at once: what they give stays in the cache of a worker */
+
+/* x: its tokens, rows of floats or of bytes. */
+typedef struct group { wt_expert w; wt_rows_x x; int32_t expert, pair0, n_pair; int64_t d_ff; size_t task; } group;
 
 typedef struct job {
     const wt_run *r;
@@ -18,27 +22,26 @@ typedef struct job {
     group *grp; size_t n_grp;
     size_t d, ff;                     /* model width, widest expert of this call */
     wt_tensor *x;
-    float *xg, *h, *u, *y;            /* grouped order: inputs (NULL: not needed as floats), gate -> hidden, up, outputs */
-    wt_q8 *hq;                        /* hidden as bytes, NULL: not needed */
+    float *xg; wt_q8 *xq;             /* inputs in grouped order, where they do not lie so already */
+    float *h; wt_q8 *hq;              /* hidden values in grouped order, as floats or bytes; NULL: not needed so */
     bool floats, bytes;               /* some gate or up needs its input so */
-    bool hidden_bytes;                /* some down does */
+    bool hidden_floats, hidden_bytes; /* some down does */
     const int32_t *tok;               /* [n_pair] token of each grouped pair */
-    float *scratch; size_t n_scratch; /* per worker */
-    float *out;
-    const int32_t *place;             /* pair -> grouped position */
+    float *scratch; size_t n_scratch; /* per worker: of wt_rows_matmul, then two blocks of outputs */
+    size_t rows;                      /* outputs of one task of the second pass */
+    float *out, *pair_y;              /* pair_y [n_pair, d] in pair order; NULL: nobody looks */
 } job;
 
 static size_t n_block(int64_t rows) { return (size_t)((rows + WT_ROW_BLOCK - 1) / WT_ROW_BLOCK); }
+static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-
-/* The group that task i belongs to, when its first task is at offset `task` bytes of the group. */
-static const group *find(const job *j, size_t i, bool down)
+/* The group that task i of the first pass belongs to. */
+static const group *find(const job *j, size_t i)
 {
     size_t lo = 0, hi = j->n_grp;
     while (hi - lo > 1) {
         size_t mid = (lo + hi) / 2;
-        if ((down ? j->grp[mid].task_down : j->grp[mid].task_up) <= i) lo = mid; else hi = mid;
+        if (j->grp[mid].task <= i) lo = mid; else hi = mid;
     }
     return j->grp + lo;
 }
@@ -51,31 +54,93 @@ static int32_t pair_token(const wt_route *rt, int32_t pair)   /* tokens usually 
     return t;
 }
 
+/* ---- inputs ------------------------------------------------------------------------------------------------------------ */
+
 static void gather(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
+    size_t n = j->d / 32;
     (void)worker;
-    for (size_t i = begin; i < end; i++) memcpy(j->xg + i * j->d, j->x->f32 + (size_t)j->tok[i] * j->d, j->d * sizeof *j->xg);
+    for (size_t i = begin; i < end; i++) {
+        if (j->xg) memcpy(j->xg + i * j->d, j->x->f32 + (size_t)j->tok[i] * j->d, j->d * sizeof *j->xg);
+        if (j->xq) memcpy(j->xq + i * n, j->x->q8 + (size_t)j->tok[i] * n, n * sizeof *j->xq);
+    }
 }
 
-static wt_q8 *hidden_of(const job *j, const group *g) { return j->hq + (size_t)g->pair0 * (j->ff / 32 + 1); }
+static bool in_a_row(const job *j, const group *g)
+{
+    for (int32_t i = 1; i < g->n_pair; i++) if (j->tok[g->pair0 + i] != j->tok[g->pair0] + i) return false;
+    return true;
+}
+
+/* Where the tokens of each group lie; copies them where some group's are scattered. */
+static wt_status inputs(job *j)
+{
+    const wt_run *r = j->r;
+    size_t n = (size_t)j->rt->n_pair;
+    bool scattered = false;
+    for (size_t i = 0; i < j->n_grp; i++) scattered |= !in_a_row(j, j->grp + i);
+    if (scattered) {
+        if (j->floats && !(j->xg = wt_take_n(r->a, n * j->d, sizeof *j->xg))) return WITAN_ENOMEM;
+        if (j->bytes && !(j->xq = wt_take_n(r->a, n * (j->d / 32), sizeof *j->xq))) return WITAN_ENOMEM;
+        wt_parallel(r->cx, n, 65536 / j->d + 1, gather, j);
+    }
+    for (size_t i = 0; i < j->n_grp; i++) {
+        group *g = j->grp + i;
+        size_t p = (size_t)g->pair0, t = (size_t)j->tok[p];
+        g->x = (wt_rows_x){ j->xg ? j->xg + p * j->d : j->x->f32 + t * j->d, j->d, j->xq ? j->xq + p * (j->d / 32) : j->x->q8 ? j->x->q8 + t * (j->d / 32) : NULL };
+    }
+    return WITAN_OK;
+}
+
+static wt_rows_x from(const wt_rows_x *x, size_t t, size_t n_in)
+{
+    return (wt_rows_x){ x->f + t * x->ldf, x->ldf, x->q ? x->q + t * (n_in / 32) : NULL };
+}
+
+/* ---- first pass -------------------------------------------------------------------------------------------------------- */
+
+static float *hidden_floats(const job *j, const group *g, size_t t) { return j->h + ((size_t)g->pair0 + t) * j->ff; }
+static wt_q8 *hidden_bytes(const job *j, const group *g, size_t t) { return j->hq + (size_t)g->pair0 * (j->ff / 32 + 1) + t * (size_t)(g->d_ff / 32); }
 
 static void gate_up(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
     const wt_kernels *k = j->r->k;
-    float *scratch = j->scratch + (size_t)worker * j->n_scratch;
+    float *scratch = j->scratch + (size_t)worker * j->n_scratch, *gate = scratch + j->n_scratch - 2 * CHUNK * WT_ROW_BLOCK, *up = gate + CHUNK * WT_ROW_BLOCK;
     for (size_t i = begin; i < end; i++) {
-        const group *g = find(j, i, false);
-        int64_t block = (int64_t)(i - g->task_up), row = block * WT_ROW_BLOCK, n = min64(WT_ROW_BLOCK, g->d_ff - row);
-        size_t p0 = (size_t)g->pair0, n_tok = (size_t)g->n_pair;
-        wt_rows_x x = { j->xg ? j->xg + p0 * j->d : NULL, j->d, j->x->q8, j->tok + p0 };
-        float *h = j->h + p0 * j->ff + row, *u = j->u + p0 * j->ff + row;
-        wt_rows_matmul(k, &g->w.gate, row, n, &x, n_tok, h, j->ff, scratch);
-        wt_rows_matmul(k, &g->w.up, row, n, &x, n_tok, u, j->ff, scratch);
-        for (size_t p = 0; p < n_tok; p++) {
-            k->silu_mul(h + p * j->ff, h + p * j->ff, u + p * j->ff, (size_t)n);
-            if (wt_uses_bytes(k, &g->w.down)) k->quantize(hidden_of(j, g) + p * (size_t)(g->d_ff / 32) + block, h + p * j->ff, 1);
+        const group *g = find(j, i);
+        size_t block = i - g->task, row = block * WT_ROW_BLOCK, n = min_size(WT_ROW_BLOCK, (size_t)g->d_ff - row);
+        bool bytes = wt_uses_bytes(k, &g->w.down);
+        for (size_t t = 0, m; t < (size_t)g->n_pair; t += m) {
+            m = min_size(CHUNK, (size_t)g->n_pair - t);
+            wt_rows_x x = from(&g->x, t, j->d);
+            wt_rows_matmul(k, &g->w.gate, (int64_t)row, (int64_t)n, &x, m, gate, WT_ROW_BLOCK, scratch);
+            wt_rows_matmul(k, &g->w.up, (int64_t)row, (int64_t)n, &x, m, up, WT_ROW_BLOCK, scratch);
+            if (n == WT_ROW_BLOCK) k->silu_mul(gate, gate, up, m * WT_ROW_BLOCK);
+            else for (size_t p = 0; p < m; p++) k->silu_mul(gate + p * WT_ROW_BLOCK, gate + p * WT_ROW_BLOCK, up + p * WT_ROW_BLOCK, n);
+            for (size_t p = 0; p < m; p++)
+                if (bytes) k->quantize(hidden_bytes(j, g, t + p) + block, gate + p * WT_ROW_BLOCK, 1);
+                else memcpy(hidden_floats(j, g, t + p) + row, gate + p * WT_ROW_BLOCK, n * sizeof *gate);
+        }
+    }
+}
+
+/* ---- second pass ------------------------------------------------------------------------------------------------------- */
+
+/* Adds what an expert gives for outputs [row, row + n) of its tokens. */
+static void add_expert(const job *j, const group *g, size_t row, size_t n, float *y, float *scratch)
+{
+    const wt_kernels *k = j->r->k;
+    wt_rows_x hidden = { hidden_floats(j, g, 0), j->ff, j->hq ? hidden_bytes(j, g, 0) : NULL };
+    for (size_t t = 0, m; t < (size_t)g->n_pair; t += m) {
+        m = min_size(CHUNK, (size_t)g->n_pair - t);
+        wt_rows_x x = from(&hidden, t, (size_t)g->d_ff);
+        wt_rows_matmul(k, &g->w.down, (int64_t)row, (int64_t)n, &x, m, y, n, scratch);
+        for (size_t p = 0; p < m; p++) {
+            size_t at = (size_t)g->pair0 + t + p, pair = (size_t)j->rt->order[at];
+            k->axpy(j->out + (size_t)j->tok[at] * j->d + row, j->rt->weight[pair], y + p * n, n);
+            if (j->pair_y) memcpy(j->pair_y + pair * j->d + row, y + p * n, n * sizeof *y);
         }
     }
 }
@@ -83,33 +148,21 @@ static void gate_up(void *arg, size_t begin, size_t end, int worker)
 static void down(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
-    float *scratch = j->scratch + (size_t)worker * j->n_scratch;
+    float *scratch = j->scratch + (size_t)worker * j->n_scratch, *y = scratch + j->n_scratch - CHUNK * j->rows;
     for (size_t i = begin; i < end; i++) {
-        const group *g = find(j, i, true);
-        int64_t row = (int64_t)(i - g->task_down) * WT_ROW_BLOCK, n = min64(WT_ROW_BLOCK, (int64_t)j->d - row);
-        size_t p0 = (size_t)g->pair0;
-        wt_rows_x x = { j->h + p0 * j->ff, j->ff, j->hq ? hidden_of(j, g) : NULL, NULL };
-        wt_rows_matmul(j->r->k, &g->w.down, row, n, &x, (size_t)g->n_pair, j->y + p0 * j->d + row, j->d, scratch);
+        size_t row = i * j->rows, n = min_size(j->rows, j->d - row);
+        for (size_t t = 0; t < (size_t)j->rt->n_tok; t++) memset(j->out + t * j->d + row, 0, n * sizeof *j->out);
+        for (size_t e = 0; e < j->n_grp; e++) add_expert(j, j->grp + e, row, n, y, scratch);
     }
 }
 
-static void combine(void *arg, size_t begin, size_t end, int worker)
-{
-    const job *j = arg;
-    (void)worker;
-    for (size_t t = begin; t < end; t++) {
-        float *out = j->out + t * j->d;
-        memset(out, 0, j->d * sizeof *out);
-        for (int32_t p = j->rt->tok_off[t]; p < j->rt->tok_off[t + 1]; p++)
-            j->r->k->axpy(out, j->rt->weight[p], j->y + (size_t)j->place[p] * j->d, j->d);
-    }
-}
+/* ---- the op ------------------------------------------------------------------------------------------------------------ */
 
-/* Acquires the experts that have pairs and lays out their tasks. */
-static wt_status groups(job *j, const wt_expert_source *src, size_t *n_up, size_t *n_down)
+/* Acquires the experts that have pairs and lays out the tasks of the first pass. */
+static wt_status groups(job *j, const wt_expert_source *src, size_t *n_task)
 {
     const wt_route *rt = j->rt;
-    *n_up = *n_down = 0;
+    *n_task = 0;
     for (int32_t e = 0; e < rt->n_exp; e++) {
         int32_t n = rt->exp_off[e + 1] - rt->exp_off[e];
         if (!n) continue;
@@ -120,70 +173,64 @@ static wt_status groups(job *j, const wt_expert_source *src, size_t *n_up, size_
         g->pair0 = rt->exp_off[e];
         g->n_pair = n;
         g->d_ff = g->w.gate.shape[0];
-        g->task_up = *n_up;
-        g->task_down = *n_down;
-        *n_up += n_block(g->d_ff);
-        *n_down += n_block((int64_t)j->d);
-        bool gate = wt_uses_bytes(j->r->k, &g->w.gate), up = wt_uses_bytes(j->r->k, &g->w.up);
+        g->task = *n_task;
+        *n_task += n_block(g->d_ff);
+        bool gate = wt_uses_bytes(j->r->k, &g->w.gate), up = wt_uses_bytes(j->r->k, &g->w.up), bytes = wt_uses_bytes(j->r->k, &g->w.down);
         j->bytes |= gate || up;
         j->floats |= !gate || !up;
-        j->hidden_bytes |= wt_uses_bytes(j->r->k, &g->w.down);
+        j->hidden_bytes |= bytes;
+        j->hidden_floats |= !bytes;
         if ((size_t)g->d_ff > j->ff) j->ff = (size_t)g->d_ff;
     }
     return WITAN_OK;
 }
 
-static wt_status buffers(job *j, wt_run *r)
+/* Outputs of one task of the second pass: hidden values are read again for each, so with many tokens as many as leave several tasks for each thread. */
+static size_t rows_of_a_task(const job *j)
 {
-    const wt_route *rt = j->rt;
-    size_t n = (size_t)rt->n_pair, widest = j->d > j->ff ? j->d : j->ff;
-    int32_t *place = wt_take_n(r->a, n, sizeof *place), *tok = wt_take_n(r->a, n, sizeof *tok);
-    if (j->floats && !(j->xg = wt_take_n(r->a, n * j->d, sizeof *j->xg))) return WITAN_ENOMEM;
-    if (j->hidden_bytes && !(j->hq = wt_take_n(r->a, n * (j->ff / 32 + 1), sizeof *j->hq))) return WITAN_ENOMEM;
-    j->h = wt_take_n(r->a, n * j->ff, sizeof *j->h);
-    j->u = wt_take_n(r->a, n * j->ff, sizeof *j->u);
-    j->y = wt_take_n(r->a, n * j->d, sizeof *j->y);
-    j->n_scratch = WT_SCRATCH_ROWS * widest;
-    j->scratch = wt_take_n(r->a, (size_t)r->cx->threads * j->n_scratch, sizeof *j->scratch);
-    if (!place || !tok || !j->h || !j->u || !j->y || !j->scratch) return WITAN_ENOMEM;
-    for (int32_t i = 0; i < rt->n_pair; i++) {
-        place[rt->order[i]] = i;
-        tok[i] = pair_token(rt, rt->order[i]);
-    }
-    j->place = place;
+    size_t rows = WT_ROW_BLOCK;
+    while (j->rt->n_tok > 16 && rows < 128 && j->d / (2 * rows) >= 4 * (size_t)j->r->cx->threads) rows *= 2;
+    return rows;
+}
+
+static wt_status buffers(job *j)
+{
+    wt_run r = *j->r;
+    size_t n = (size_t)j->rt->n_pair, widest = j->d > j->ff ? j->d : j->ff;
+    int32_t *tok = wt_take_n(r.a, n, sizeof *tok);
+    j->rows = rows_of_a_task(j);
+    size_t extra = CHUNK * (j->rows > 2 * WT_ROW_BLOCK ? j->rows : 2 * WT_ROW_BLOCK);
+    if (j->hidden_floats && !(j->h = wt_take_n(r.a, n * j->ff, sizeof *j->h))) return WITAN_ENOMEM;
+    if (j->hidden_bytes && !(j->hq = wt_take_n(r.a, n * (j->ff / 32 + 1), sizeof *j->hq))) return WITAN_ENOMEM;
+    j->n_scratch = (WT_SCRATCH_ROWS * widest + extra + 15) / 16 * 16;
+    j->scratch = wt_take_n(r.a, (size_t)r.cx->threads * j->n_scratch, sizeof *j->scratch);
+    if (!tok || !j->scratch) return WITAN_ENOMEM;
+    for (int32_t i = 0; i < j->rt->n_pair; i++) tok[i] = pair_token(j->rt, j->rt->order[i]);
     j->tok = tok;
     return WITAN_OK;
 }
 
-/* Observers see outputs in pair order. */
-static wt_status tap(wt_run *r, const job *j, const wt_tensor *x, const float **pair_y)
+static bool watched(const wt_run *r)
 {
-    bool wanted = false;
-    for (size_t i = 0; i < r->n_obs; i++) wanted |= r->obs[i].taps >> WT_TAP_EXPERT & 1;
-    if (!wanted) return WITAN_OK;
-    float *y = wt_take_n(r->a, (size_t)j->rt->n_pair * j->d, sizeof *y);
-    if (!y) return WITAN_ENOMEM;
-    for (int32_t p = 0; p < j->rt->n_pair; p++) memcpy(y + (size_t)p * j->d, j->y + (size_t)j->place[p] * j->d, j->d * sizeof *y);
-    *pair_y = y;
-    return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_EXPERT, .n_tok = j->rt->n_tok, .n_exp = j->rt->n_exp, .d_model = (int32_t)j->d,
-                                          .route = j->rt, .x = x->f32, .pair_y = y });
+    for (size_t i = 0; i < r->n_obs; i++) if (r->obs[i].taps >> WT_TAP_EXPERT & 1) return true;
+    return false;
 }
 
-static wt_status compute(wt_run *r, job *j, size_t n_up, size_t n_down)
+static wt_status compute(wt_run *r, job *j, size_t n_task)
 {
     if (j->bytes) WT_TRY(wt_as_bytes(r, j->x));
-    WT_TRY(buffers(j, r));
+    WT_TRY(buffers(j));
+    WT_TRY(inputs(j));
     size_t share = (size_t)j->rt->n_pair / j->n_grp + 1;     /* tokens of a usual expert */
-    if (j->floats) wt_parallel(r->cx, (size_t)j->rt->n_pair, 65536 / j->d + 1, gather, j);
-    wt_parallel(r->cx, n_up, wt_block_grain(j->d * 2, share), gate_up, j);
-    wt_parallel(r->cx, n_down, wt_block_grain(j->ff, share), down, j);
-    wt_parallel(r->cx, (size_t)j->rt->n_tok, 16384 / j->d + 1, combine, j);
+    wt_parallel(r->cx, n_task, (wt_block_grain(r->k, &j->grp->w.gate, share) + 1) / 2, gate_up, j);
+    size_t blocks = wt_block_grain(r->k, &j->grp->w.down, share) / j->n_grp, per_task = j->rows / WT_ROW_BLOCK;
+    wt_parallel(r->cx, (j->d + j->rows - 1) / j->rows, blocks / per_task + 1, down, j);
     return WITAN_OK;
 }
 
 wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, wt_tensor *x, wt_tensor **out, const float **pair_y)
 {
-    size_t d = (size_t)x->shape[1], n_up, n_down;
+    size_t d = (size_t)x->shape[1], n_task;
     *pair_y = NULL;
     WT_TRY(wt_tensor_new(r->a, 2, x->shape, out));
     if (!rt->order) WT_TRY(wt_route_group(r->cx, rt, r->a));
@@ -191,9 +238,12 @@ wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, wt
     job j = { .r = r, .rt = rt, .d = d, .x = x, .out = (*out)->f32 };
     j.grp = wt_take_n(r->a, most, sizeof *j.grp);
     if (!j.grp) return WITAN_ENOMEM;
-    wt_status st = groups(&j, src, &n_up, &n_down);
-    if (st == WITAN_OK) st = compute(r, &j, n_up, n_down);
+    if (watched(r) && !(j.pair_y = wt_take_n(r->a, (size_t)rt->n_pair * d, sizeof *j.pair_y))) return WITAN_ENOMEM;
+    wt_status st = groups(&j, src, &n_task);
+    if (st == WITAN_OK) st = compute(r, &j, n_task);
     for (size_t i = 0; i < j.n_grp; i++) src->release(src->self, r->layer, j.grp[i].expert);
-    if (st == WITAN_OK) st = tap(r, &j, x, pair_y);
-    return st;
+    if (st != WITAN_OK || !j.pair_y) return st;
+    *pair_y = j.pair_y;
+    return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_EXPERT, .n_tok = rt->n_tok, .n_exp = rt->n_exp, .d_model = (int32_t)d,
+                                          .route = rt, .x = x->f32, .pair_y = j.pair_y });
 }

@@ -17,7 +17,7 @@ typedef struct wt_expert_source {
     void (*release)(void *self, int32_t layer, int32_t expert);
 } wt_expert_source;
 
-/* out[t] = sum over the pairs of t, in route order, of weight * down(silu(gate x_t) * (up x_t)).
+/* out[t] = sum over the pairs of t, in order of their experts, of weight * down(silu(gate x_t) * (up x_t)).
  *
  * rt       grouped here if it is not yet
  * x, out   [n_tok, d_model]

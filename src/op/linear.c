@@ -1,4 +1,4 @@
-/* y = x W^T for weights of any readable block type.
+/* y = x W^T for weights of any readable block type, for one matrix or for several that share x.
  *
  * Workers take blocks of rows. Where the tier has a product for the type, weights stay in their blocks and tokens are bytes; else a block of
  * rows is unpacked to float once and multiplied with all tokens. Float weights are used where they lie. */
@@ -6,29 +6,46 @@
 
 #include "base/thread.h"
 
+_Static_assert(WT_QMUL_SCRATCH <= 32 * WT_SCRATCH_ROWS * sizeof(float), "scratch serves products of bytes too");
+
+/* n_row <= WT_ROW_BLOCK rows of w as floats. */
+static const float *as_floats(const wt_kernels *k, const wt_tensor *w, const uint8_t *from, size_t row_bytes, size_t n_row, size_t n_in, float *scratch)
+{
+    const wt_type_info *ti = wt_type_get(w->type);
+    if (w->type == WT_F32) return (const float *)from;
+    if (!ti->group) {
+        k->unpack[w->type](scratch, from, n_row * n_in);
+        return scratch;
+    }
+    uint8_t *plain = (uint8_t *)(scratch + WT_ROW_BLOCK * n_in);      /* a group as it was before it was interleaved */
+    for (size_t r = 0; r < n_row; r += WT_GROUP) {
+        wt_ungroup(ti, plain, from + r * row_bytes, n_in);
+        k->unpack[ti->base](scratch + r * n_in, plain, WT_GROUP * n_in);
+    }
+    return scratch;
+}
+
 void wt_rows_matmul(const wt_kernels *k, const wt_tensor *w, int64_t row, int64_t n_row, const wt_rows_x *x, size_t n_tok, float *y, size_t ldy,
                     float *scratch)
 {
     size_t n_in = (size_t)w->shape[w->n_dim - 1], row_bytes = w->bytes / (w->n / n_in);
-    const void *from = wt_row(w, row, row_bytes);
+    const uint8_t *from = wt_row(w, row, row_bytes);
     if (wt_uses_bytes(k, w)) {
-        k->qmul[w->type](y, ldy, from, row_bytes, (size_t)n_row, x->q, x->pick, n_tok, n_in / 32, scratch);
+        k->qmul[w->type](y, ldy, from, row_bytes, (size_t)n_row, x->q, n_tok, n_in / 32, scratch);
         return;
     }
-    const float *wf = from;
-    const wt_type_info *ti = wt_type_get(w->type);
-    if (ti->group) {
-        uint8_t *plain = (uint8_t *)(scratch + WT_ROW_BLOCK * n_in);      /* a group as it was before it was interleaved */
-        for (int64_t r = 0; r < n_row; r += WT_GROUP) {
-            ti->ungroup(plain, (const uint8_t *)from + (size_t)r * row_bytes, n_in);
-            k->unpack[ti->base](scratch + (size_t)r * n_in, plain, WT_GROUP * n_in);
-        }
-        wf = scratch;
-    } else if (w->type != WT_F32) {
-        k->unpack[w->type](scratch, from, (size_t)n_row * n_in);
-        wf = scratch;
+    for (size_t i = 0, n; i < (size_t)n_row; i += n) {
+        n = (size_t)n_row - i < WT_ROW_BLOCK ? (size_t)n_row - i : WT_ROW_BLOCK;
+        k->matmul(y + i, ldy, as_floats(k, w, from + i * row_bytes, row_bytes, n, n_in, scratch), n_in, x->f, x->ldf, n, n_tok, n_in);
     }
-    k->matmul(y, ldy, wf, n_in, x->f, x->ldf, (size_t)n_row, n_tok, n_in);
+}
+
+/* At some 8 bytes read and 64 byte products or 16 float products in a cycle of a few GHz. */
+size_t wt_block_grain(const wt_kernels *k, const wt_tensor *w, size_t n_tok)
+{
+    size_t values = WT_ROW_BLOCK * (size_t)w->shape[w->n_dim - 1], bytes = w->bytes / (w->n / values + 1);
+    size_t read = bytes / 8, compute = values * n_tok / (wt_uses_bytes(k, w) ? 64 : 16);
+    return 6000 / ((read > compute ? read : compute) + 1) + 1;
 }
 
 /* ---- activations as bytes ----------------------------------------------------------------------------------------------- */
@@ -53,31 +70,60 @@ wt_status wt_as_bytes(wt_run *r, wt_tensor *x)
 
 /* ---- the op ------------------------------------------------------------------------------------------------------------- */
 
-typedef struct job { const wt_kernels *k; wt_rows_x x; const wt_tensor *w; float *y, *scratch; int64_t n_out; size_t n_tok; } job;
+enum { MOST_MATRICES = 4 };
 
-static void blocks(void *arg, size_t begin, size_t end, int worker)
+typedef struct job {
+    const wt_kernels *k;
+    wt_rows_x x;
+    size_t n_tok, n_in, n, rows;                 /* rows of one task */
+    const wt_tensor *w[MOST_MATRICES];
+    float *y[MOST_MATRICES], *scratch;
+    size_t task[MOST_MATRICES + 1];              /* first task of each matrix */
+} job;
+
+static void tasks(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
-    size_t n_in = (size_t)j->w->shape[1];
-    for (size_t b = begin; b < end; b++) {
-        int64_t row = (int64_t)b * WT_ROW_BLOCK, left = j->n_out - row;
-        wt_rows_matmul(j->k, j->w, row, left < WT_ROW_BLOCK ? left : WT_ROW_BLOCK, &j->x, j->n_tok, j->y + row, (size_t)j->n_out,
-                       j->scratch + (j->w->type == WT_F32 ? 0 : (size_t)worker * WT_SCRATCH_ROWS * n_in));
+    float *scratch = j->scratch + (size_t)worker * WT_SCRATCH_ROWS * j->n_in;
+    for (size_t i = begin, m = 0; i < end; i++) {
+        while (i >= j->task[m + 1]) m++;
+        size_t n_out = (size_t)j->w[m]->shape[0], row = (i - j->task[m]) * j->rows, n = n_out - row < j->rows ? n_out - row : j->rows;
+        wt_rows_matmul(j->k, j->w[m], (int64_t)row, (int64_t)n, &j->x, j->n_tok, j->y[m] + row, n_out, scratch);
     }
 }
 
-wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **y)
+/* Many tokens are read again for every task, so tasks are as large as leaves several for each thread. */
+static size_t rows_of_a_task(const wt_run *r, size_t n_out, size_t n_tok)
 {
-    int64_t n_out = w->shape[0], n_in = w->shape[1], n_tok = (int64_t)x->n / n_in;
-    wt_assert(w->n_dim == 2 && x->shape[x->n_dim - 1] == n_in);
-    if (wt_uses_bytes(r->k, w)) WT_TRY(wt_as_bytes(r, x));
-    WT_TRY(wt_tensor_new(r->a, 2, (int64_t[]){ n_tok, n_out }, y));
-    wt_mark m = wt_mark_set(r->a);
-    size_t rows = w->type == WT_F32 ? 0 : WT_SCRATCH_ROWS;          /* floats are used where they lie */
-    float *scratch = wt_take_n(r->a, (size_t)r->cx->threads * rows * (size_t)n_in + 1, sizeof *scratch);
-    if (!scratch) return WITAN_ENOMEM;
-    job j = { r->k, { x->f32, (size_t)n_in, x->q8, NULL }, w, (*y)->f32, scratch, n_out, (size_t)n_tok };
-    wt_parallel(r->cx, (size_t)((n_out + WT_ROW_BLOCK - 1) / WT_ROW_BLOCK), wt_block_grain((size_t)n_in, (size_t)n_tok), blocks, &j);
-    wt_rewind(r->a, m);
+    size_t rows = WT_ROW_BLOCK;
+    while (n_tok > 16 && rows < 256 && n_out / (2 * rows) >= 8 * (size_t)r->cx->threads) rows *= 2;
+    return rows;
+}
+
+wt_status wt_op_linear_n(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *const w[], wt_tensor **y[])
+{
+    size_t n_in = (size_t)w[0]->shape[1], total = 0, grain = 1;
+    job j = { .k = r->k, .n = n, .n_in = n_in, .n_tok = x->n / n_in };
+    wt_assert(n && n <= MOST_MATRICES);
+    for (size_t m = 0; m < n; m++) {
+        wt_assert(w[m]->n_dim == 2 && x->shape[x->n_dim - 1] == w[m]->shape[1]);
+        if (wt_uses_bytes(r->k, w[m])) WT_TRY(wt_as_bytes(r, x));
+        WT_TRY(wt_tensor_new(r->a, 2, (int64_t[]){ (int64_t)j.n_tok, w[m]->shape[0] }, y[m]));
+        j.w[m] = w[m];
+        j.y[m] = (*y[m])->f32;
+        total += (size_t)w[m]->shape[0];
+        size_t g = wt_block_grain(r->k, w[m], j.n_tok);
+        if (g > grain) grain = g;
+    }
+    j.x = (wt_rows_x){ x->f32, n_in, x->q8 };
+    j.rows = rows_of_a_task(r, total, j.n_tok);
+    for (size_t m = 0; m < n; m++) j.task[m + 1] = j.task[m] + ((size_t)w[m]->shape[0] + j.rows - 1) / j.rows;
+    wt_mark mark = wt_mark_set(r->a);
+    j.scratch = wt_take_n(r->a, (size_t)r->cx->threads * WT_SCRATCH_ROWS * n_in, sizeof *j.scratch);
+    if (!j.scratch) return WITAN_ENOMEM;
+    wt_parallel(r->cx, j.task[n], grain, tasks, &j);
+    wt_rewind(r->a, mark);
     return WITAN_OK;
 }
+
+wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **y) { return wt_op_linear_n(r, x, 1, &w, (wt_tensor **[]){ y }); }

@@ -12,6 +12,8 @@ wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float ep
 /* y = x W^T, W [n_out, n_in] of any readable block type. Where the tier has a product for the type, x is rounded to bytes, once for all its
  * products (x->q8). */
 wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **y);
+/* The same for n <= 4 matrices w that share x, in one pass: *y[i] = x w[i]^T. */
+wt_status wt_op_linear_n(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *const w[], wt_tensor **y[]);
 /* Cosines and sines of a batch, [n_tok, n_rot / 2, 2]: angle pos[t] * freq[i] times size. freq [n_rot / 2]. Shared by all layers and heads. */
 wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, const double *freq, int32_t n_rot, float size, wt_tensor **table);
 /* y = x with the first n_rot values of every head of d_head turned by the table. halves: value i turns with i + n_rot/2;

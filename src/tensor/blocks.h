@@ -31,12 +31,4 @@ void wt_pack_iq4_nl_weighted(void *dst, const float *src, const float *weight, s
 void wt_pack_iq4_xs_weighted(void *dst, const float *src, const float *weight, size_t n);
 void wt_pack_mxfp4_weighted(void *dst, const float *src, const float *weight, size_t n);
 
-/* Eight rows of n values, one after another, to their interleaved form and back (group.c). */
-void wt_regroup_q4_0(void *dst, const void *src, size_t n);
-void wt_regroup_q8_0(void *dst, const void *src, size_t n);
-void wt_regroup_q4_k(void *dst, const void *src, size_t n);
-void wt_ungroup_q4_0(void *dst, const void *src, size_t n);
-void wt_ungroup_q8_0(void *dst, const void *src, size_t n);
-void wt_ungroup_q4_k(void *dst, const void *src, size_t n);
-
 #endif

@@ -179,9 +179,9 @@ static const wt_type_info info[WT_N_TYPE] = {
     [40] = { "NVFP4", 64, 36, NULL, NULL },
     [41] = { "Q1_0", 128, 18, NULL, NULL },
     [42] = { "Q2_0", 64, 18, NULL, NULL },
-    [WT_Q4_0_X8] = { "Q4_0_X8", 32, 18, .group = true, .base = WT_Q4_0, .regroup = wt_regroup_q4_0, .ungroup = wt_ungroup_q4_0 },
-    [WT_Q8_0_X8] = { "Q8_0_X8", 32, 34, .group = true, .base = WT_Q8_0, .regroup = wt_regroup_q8_0, .ungroup = wt_ungroup_q8_0 },
-    [WT_Q4_K_X8] = { "Q4_K_X8", 256, 144, .group = true, .base = WT_Q4_K, .regroup = wt_regroup_q4_k, .ungroup = wt_ungroup_q4_k },
+#define X8(T, block, bytes) [WT_##T##_X8] = { #T "_X8", block, bytes, .group = true, .base = WT_##T },
+    X8(Q4_0, 32, 18) X8(Q4_1, 32, 20) X8(Q5_0, 32, 22) X8(Q5_1, 32, 24) X8(Q8_0, 32, 34) X8(IQ4_NL, 32, 18) X8(MXFP4, 32, 17)
+    X8(Q2_K, 256, 84) X8(Q3_K, 256, 110) X8(Q4_K, 256, 144) X8(Q5_K, 256, 176) X8(Q6_K, 256, 210) X8(IQ4_XS, 256, 136)
 };
 
 const wt_type_info *wt_type_get(uint32_t type)
@@ -194,9 +194,9 @@ bool wt_readable(uint32_t type) { return wt_type_get(type)->unpack || wt_type_ge
 
 bool wt_grouped(uint32_t type, wt_type *out)
 {
-    for (uint32_t t = 0; t < WT_N_TYPE; t++)
-        if (info[t].group && info[t].base == type) { *out = (wt_type)t; return true; }
-    return false;
+    if (type >= WT_X8 || !wt_type_get(WT_X8 + type)->group) return false;
+    *out = (wt_type)(WT_X8 + type);
+    return true;
 }
 
 bool wt_row_bytes(uint32_t type, uint64_t n, size_t *bytes)
