@@ -6,7 +6,7 @@
 
 /* Sixteen registers at once, so that no addition waits for another. */
 #define SIXTEEN(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define KEEP(i) __asm__ volatile("" : "+w"(a##i));
+#define KEEP(i) __asm__ volatile("" : "+w"(a##i));   /* else the compiler sees that all are equal, and keeps one */
 
 static uint64_t peak_read(const void *p, size_t n)
 {
@@ -25,11 +25,10 @@ static uint64_t peak_read(const void *p, size_t n)
 static double peak_f32(size_t rounds)
 {
 #define ZERO(i) float32x4_t a##i = vdupq_n_f32(1);
-#define FMA(i) a##i = vfmaq_f32(a##i, x, y);
+#define FMA(i) a##i = vfmaq_f32(a##i, x, y); KEEP(i)
     float32x4_t x = vdupq_n_f32(0.999f), y = vdupq_n_f32(0.001f);
     SIXTEEN(ZERO)
     for (size_t i = 0; i < rounds; i++) { SIXTEEN(FMA) }
-    SIXTEEN(KEEP)
     return (double)rounds * 16 * 4 * 2;
 #undef ZERO
 }
@@ -47,11 +46,10 @@ static inline __attribute__((always_inline)) int32x4_t product(int32x4_t acc, in
 static double peak_i8(size_t rounds)
 {
 #define ZERO(i) int32x4_t a##i = vdupq_n_s32(0);
-#define DOT(i) __asm__ volatile("" : "+w"(x)); a##i = product(a##i, x, y);
+#define DOT(i) __asm__ volatile("" : "+w"(x)); a##i = product(a##i, x, y); KEEP(i)
     int8x16_t x = vdupq_n_s8(3), y = vdupq_n_s8(5);
     SIXTEEN(ZERO)
     for (size_t i = 0; i < rounds; i++) { SIXTEEN(DOT) }
-    SIXTEEN(KEEP)
     return (double)rounds * 16 * 16 * 2;
 #undef ZERO
 }
