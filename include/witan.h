@@ -247,10 +247,15 @@ WITAN_API void witan_plan_free(witan_plan *p);
 
 typedef struct witan_session witan_session;
 
+/* What keys and values are kept as. F16 halves the memory of F32 and changes results less than rounding weights to Q8_0 does; Q8_0 nearly halves
+ * it again. AUTO: F16; F32 where the context is exact. */
+typedef enum witan_kv { WITAN_KV_AUTO, WITAN_KV_F32, WITAN_KV_F16, WITAN_KV_Q8_0 } witan_kv;
+
 typedef struct witan_session_options {
     int32_t n_ctx;            /* most tokens of one sequence; 0: what the model was trained for */
     int32_t n_seq;            /* sequences side by side; 0: 1 */
     const witan_plan *plan;   /* worn as a mask; NULL: all experts. Must outlive the session. */
+    int32_t kv_type;          /* witan_kv */
 } witan_session_options;
 
 WITAN_API witan_status witan_session_new(witan_ctx *cx, const witan_model *m, const witan_session_options *opts, witan_session **out);
@@ -301,6 +306,7 @@ typedef struct witan_eval_options {
     int32_t limit;            /* documents or questions per domain; 0: all */
     int32_t max_new;          /* tokens per answer; 0: 64 */
     const witan_plan *plan;   /* worn as a mask */
+    int32_t kv_type;          /* witan_kv */
 } witan_eval_options;
 
 /* One line of the result. Values that were not asked for are NaN, counts 0. Intervals are 95 %: perplexity from the
@@ -337,6 +343,7 @@ typedef struct witan_bench_options {
     int32_t batch;            /* sequences side by side */
     int32_t depth;            /* tokens that stand before them already */
     int32_t repeat;           /* measured so many times, after one round that is not */
+    int32_t kv_type;          /* witan_kv */
 } witan_bench_options;
 
 typedef struct witan_bench_result {

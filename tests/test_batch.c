@@ -18,6 +18,7 @@ enum { STEPS = 72, MOST_SEQ = 16 };        /* past the first page of the cache *
 
 static witan_ctx *cx;
 static fault f;
+static int32_t kv_type;                    /* of all sessions */
 
 static int set_up(void **state) { (void)state; f = (fault){ 0 }; cx = fault_ctx(&f); return !cx; }
 
@@ -40,7 +41,7 @@ static witan_model *open_model(const char *path)
 static witan_session *session_new(const witan_model *m, int32_t n_ctx, int32_t n_seq)
 {
     witan_session *s;
-    if (witan_session_new(cx, m, &(witan_session_options){ .n_ctx = n_ctx, .n_seq = n_seq }, &s) != WITAN_OK) fail_msg("%s", witan_error(cx));
+    if (witan_session_new(cx, m, &(witan_session_options){ .n_ctx = n_ctx, .n_seq = n_seq, .kv_type = kv_type }, &s) != WITAN_OK) fail_msg("%s", witan_error(cx));
     return s;
 }
 
@@ -150,11 +151,17 @@ static void neighbours_change_no_bit_of_an_olmoe_sequence(void **state) { (void)
 static void neighbours_change_no_bit_of_a_qwen3moe_sequence(void **state) { (void)state; every_neighbourhood("tests/gold/qwen3moe.gguf", 2); }
 static void neighbours_change_no_bit_of_a_quantized_sequence(void **state) { (void)state; every_neighbourhood("tests/gold/qwen3moe-q8_0.gguf", 7); }
 
+static void neighbours_change_no_bit_whatever_keys_and_values_are_kept_as(void **state)
+{
+    (void)state;
+    for (kv_type = WITAN_KV_F32; kv_type <= WITAN_KV_Q8_0; kv_type++) every_neighbourhood("tests/gold/qwen3moe.gguf", 7);
+    kv_type = WITAN_KV_AUTO;
+}
+
 /* A model wide enough that its work is really shared out. */
-static void threads_and_pieces_change_no_bit_of_a_larger_model(void **state)
+static void threads_and_pieces(void)
 {
     enum { N = 200 };
-    (void)state;
     witan_model *m = open_model("models/council-Q8_0.gguf");
     int32_t ids[N];
     float *expected = malloc(n_vocab(m) * sizeof *expected);
@@ -173,6 +180,13 @@ static void threads_and_pieces_change_no_bit_of_a_larger_model(void **state)
     }
     free(expected);
     witan_model_free(m);
+}
+
+static void threads_and_pieces_change_no_bit_of_a_larger_model(void **state)
+{
+    (void)state;
+    for (kv_type = WITAN_KV_F32; kv_type <= WITAN_KV_Q8_0; kv_type++) threads_and_pieces();
+    kv_type = WITAN_KV_AUTO;
 }
 
 /* ---- the cache ------------------------------------------------------------------------------------------------------------------- */
@@ -203,6 +217,30 @@ static void used_pages_leave_no_trace(void **state)
     }
     free(expected);
     witan_session_free(s);
+    witan_model_free(m);
+}
+
+/* What is kept changes results by its rounding and no more; logits reach 6 to 10. Another choice of experts is part of it. */
+static void types_of_the_cache_differ_by_their_rounding(void **state)
+{
+    enum { N = 100 };
+    static const double most[] = { [WITAN_KV_AUTO] = 0.01, [WITAN_KV_F32] = 0, [WITAN_KV_F16] = 0.01, [WITAN_KV_Q8_0] = 0.1 };   /* root mean square */
+    (void)state;
+    witan_model *m = open_model("tests/gold/qwen3moe.gguf");
+    int32_t ids[N];
+    draw_ids(m, 8, ids, N);
+    kv_type = WITAN_KV_F32;
+    float *expected = alone(m, ids, N);
+    for (kv_type = WITAN_KV_AUTO; kv_type <= WITAN_KV_Q8_0; kv_type++) {
+        float *found = alone(m, ids, N);
+        double off = 0;
+        for (size_t i = 0; i < N * n_vocab(m); i++) off += pow((double)found[i] - expected[i], 2) / (double)(N * n_vocab(m));
+        off = sqrt(off);
+        if (off > most[kv_type] || (off == 0) != (kv_type == WITAN_KV_F32)) fail_msg("type %d: logits are off by %g", kv_type, off);
+        free(found);
+    }
+    kv_type = WITAN_KV_AUTO;
+    free(expected);
     witan_model_free(m);
 }
 
@@ -332,7 +370,8 @@ static void feeding_nothing_is_fine(void **state)
 
 static void impossible_sessions_are_refused(void **state)
 {
-    static const witan_session_options bad[] = { { .n_ctx = -1 }, { .n_seq = -1 }, { .n_ctx = INT32_MAX }, { .n_seq = INT32_MAX } };
+    static const witan_session_options bad[] = { { .n_ctx = -1 }, { .n_seq = -1 }, { .n_ctx = INT32_MAX }, { .n_seq = INT32_MAX },
+                                                  { .kv_type = -1 }, { .kv_type = WITAN_KV_Q8_0 + 1 } };
     (void)state;
     witan_model *m = open_model("tests/gold/olmoe.gguf");
     witan_session *s;
@@ -484,8 +523,10 @@ int main(void)
         T(neighbours_change_no_bit_of_an_olmoe_sequence),
         T(neighbours_change_no_bit_of_a_qwen3moe_sequence),
         T(neighbours_change_no_bit_of_a_quantized_sequence),
+        T(neighbours_change_no_bit_whatever_keys_and_values_are_kept_as),
         T(threads_and_pieces_change_no_bit_of_a_larger_model),
         T(used_pages_leave_no_trace),
+        T(types_of_the_cache_differ_by_their_rounding),
         T(too_many_tokens_append_nothing),
         T(an_id_outside_the_vocabulary_appends_nothing),
         T(a_sequence_that_does_not_exist_is_refused),

@@ -36,7 +36,7 @@ static void engine_free(engine *e)
 static witan_session *session_new(const engine *e, int32_t n_seq)
 {
     witan_session *s;
-    if (witan_session_new(e->cx, e->m, &(witan_session_options){ .n_ctx = 128, .n_seq = n_seq }, &s) != WITAN_OK) fail_msg("%s", witan_error(e->cx));
+    if (witan_session_new(e->cx, e->m, &(witan_session_options){ .n_ctx = 128, .n_seq = n_seq, .kv_type = WITAN_KV_F32 }, &s) != WITAN_OK) fail_msg("%s", witan_error(e->cx));
     return s;
 }
 

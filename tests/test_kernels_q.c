@@ -114,7 +114,7 @@ static void check(const scene *s)
 static void each_tier(void (*what)(scene *s))
 {
     scene *s = calloc(1, sizeof *s);
-    s->scratch = aligned_alloc(64, MOST / 32 * WT_QMUL_SCRATCH);
+    s->scratch = aligned_alloc(64, WT_QMUL_PARTS + MOST / 32 * WT_QMUL_ROWS);
     wt_kernels_init(&s->ref, WT_TIER_REF, false);
     for (int t = 0; t < WT_N_TIER; t++) {
         if (!wt_tier_here((wt_tier)t)) continue;

@@ -1,6 +1,6 @@
 /* Speed of prefill and decode beside what the machine allows. */
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/kv.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,7 +56,7 @@ static void limit(const job *j, const witan_machine *machine, witan_bench_result
     double step = prefill ? (double)j->o->prompt * j->o->batch : j->o->batch;          /* tokens of one step */
     double past = j->o->depth + (prefill ? j->o->prompt : j->o->generate) / 2.0;      /* tokens before a token, on average */
     needs n = count(j->m, step, prefill ? j->o->batch : step);
-    double kv = 2.0 * sizeof(float) * c->n_layer * c->n_head_kv * c->d_head * (prefill ? j->o->batch * (past + j->o->prompt / 2.0) : step * past);
+    double kv = (double)wt_kv_bytes(c, wt_kv_type_of(j->cx, (witan_kv)j->o->kv_type)) * (prefill ? j->o->batch * (past + j->o->prompt / 2.0) : step * past);
     double ops = 2 * n.params + 4.0 * c->n_layer * c->n_head * c->d_head * past;
     double memory = step * machine->read_bytes / (n.read + kv);
     double arithmetic = (n.quantized > n.params / 2 ? machine->i8_ops : machine->f32_ops) / ops;
@@ -135,7 +135,7 @@ wt_status witan_bench(wt_ctx *cx, const wt_model *m, const witan_machine *machin
     WT_TRY(check(cx, o));
     job j = { .cx = cx, .m = m, .o = o };
     int32_t most = o->prompt > o->depth ? o->prompt : o->depth ? o->depth : 1;
-    witan_session_options so = { .n_ctx = o->prompt + o->generate + o->depth, .n_seq = o->batch };
+    witan_session_options so = { .n_ctx = o->prompt + o->generate + o->depth, .n_seq = o->batch, .kv_type = o->kv_type };
     *out = (witan_bench_result){ .batch = o->batch, .threads = cx->threads };
     snprintf(out->test, sizeof out->test, o->depth ? "%s%d@%d" : "%s%d", o->prompt ? "pp" : "tg", o->prompt ? o->prompt : o->generate, o->depth);
     wt_rng_seed(&j.rng, 1, 0);

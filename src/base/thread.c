@@ -2,7 +2,10 @@
  *
  * The caller publishes a job, takes pieces itself, and at the end waits only for workers that have taken one: a worker that the
  * system has not woken yet is not missed. Idle workers spin for a moment and then sleep. Both matter on machines that are shared: with
- * OpenMP's barriers, and another program at low priority on the same two cores, prefill of a small model fell from 3,750 to 270 tokens/s. */
+ * OpenMP's barriers, and another program at low priority on the same two cores, prefill of a small model fell from 3,750 to 270 tokens/s.
+ *
+ * While everybody spins nothing is locked. One word says it all: the number of the job, whether it may be joined, and how many workers are
+ * inside; a worker joins by adding itself to the word it has seen, so it cannot join a job that was closed or replaced in between. */
 #include "base/thread.h"
 
 #include <pthread.h>
@@ -10,25 +13,31 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { SPIN = 4000 };            /* some microseconds: the gap between two jobs of one forward pass */
+enum { SPIN = 4000 };            /* some tens of microseconds: the gap between two jobs of one forward pass */
+
+/* Of the word: bits 0 .. 15 workers inside, bit 16 open, from 17 on the number of the job. */
+#define INSIDE 0xffffu
+#define OPEN ((uint64_t)1 << 16)
+#define JOB ((uint64_t)1 << 17)
 
 typedef struct worker { struct wt_pool *pool; pthread_t thread; int number; } worker;
 
 struct wt_pool {
     wt_ctx *cx;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock;        /* for sleeping only */
     pthread_cond_t wake, idle;
     worker w[WT_MAX_THREADS];
     int n;                       /* threads made, besides the caller */
-    int wanted;                  /* of them, those that may join this job */
-    int inside;                  /* workers that have joined it */
-    bool open, stop;
-    atomic_uint round;           /* counts jobs */
+    atomic_bool stop;
+    atomic_int asleep, waiting;  /* workers; the caller */
+    int wanted;                  /* workers that may join this job: those with numbers up to it */
     wt_range_fn fn;
     void *arg;
     size_t total, pieces;
+    char apart[64];              /* the two that all write stand in lines of their own */
+    atomic_uint_fast64_t word;
+    char apart2[64];
     atomic_size_t next;
-    atomic_int busy;             /* inside, for spinning */
 };
 
 /* A container's share of processor time in whole processors, rounded up; 0: no limit, or not known. More threads than that would
@@ -61,30 +70,50 @@ static void pause_briefly(void)
 static void take_pieces(struct wt_pool *p, int number)
 {
     size_t i;
-    while ((i = atomic_fetch_add(&p->next, 1)) < p->pieces)
+    while ((i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->pieces)
         p->fn(p->arg, p->total * i / p->pieces, p->total * (i + 1) / p->pieces, number);
+}
+
+/* Waits until there is another job than `seen`; returns the word. */
+static uint64_t next_job(struct wt_pool *p, uint64_t seen)
+{
+    uint64_t w = 0;
+    for (int i = 0; i < SPIN; i++) {
+        if ((w = atomic_load(&p->word)) / JOB != seen) return w;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->asleep, 1);             /* before the last look: who publishes looks for sleepers behind publishing */
+    while ((w = atomic_load(&p->word)) / JOB == seen && !atomic_load(&p->stop)) pthread_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->asleep, 1);
+    pthread_mutex_unlock(&p->lock);
+    return w;
+}
+
+static bool join(struct wt_pool *p, uint64_t w)
+{
+    uint64_t job = w / JOB;
+    while (w & OPEN && w / JOB == job)
+        if (atomic_compare_exchange_weak(&p->word, &w, w + 1)) return true;
+    return false;
 }
 
 static void *work(void *arg)
 {
-    worker *w = arg;
-    struct wt_pool *p = w->pool;
-    unsigned seen = 0;
+    worker *me = arg;
+    struct wt_pool *p = me->pool;
+    uint64_t seen = 0;
     for (;;) {
-        for (int i = 0; i < SPIN && atomic_load(&p->round) == seen; i++) pause_briefly();
-        pthread_mutex_lock(&p->lock);
-        while (!p->stop && atomic_load(&p->round) == seen) pthread_cond_wait(&p->wake, &p->lock);
-        seen = atomic_load(&p->round);
-        bool join = p->open && w->number <= p->wanted, stop = p->stop;
-        if (join) atomic_store(&p->busy, ++p->inside);
-        pthread_mutex_unlock(&p->lock);
-        if (stop) return NULL;
-        if (!join) continue;
-        take_pieces(p, w->number);
-        pthread_mutex_lock(&p->lock);
-        atomic_store(&p->busy, --p->inside);
-        if (!p->inside) pthread_cond_signal(&p->idle);
-        pthread_mutex_unlock(&p->lock);
+        uint64_t w = next_job(p, seen);
+        if (atomic_load(&p->stop)) return NULL;
+        seen = w / JOB;
+        if (!join(p, w)) continue;
+        if (me->number <= p->wanted) take_pieces(p, me->number);
+        if ((atomic_fetch_sub(&p->word, 1) & INSIDE) == 1 && atomic_load(&p->waiting)) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_signal(&p->idle);
+            pthread_mutex_unlock(&p->lock);
+        }
     }
 }
 
@@ -129,8 +158,8 @@ void wt_pool_free(wt_ctx *cx)
     struct wt_pool *p = cx->pool;
     if (!p) return;
     pthread_mutex_lock(&p->lock);
-    p->stop = true;
-    atomic_fetch_add(&p->round, 1);
+    atomic_store(&p->stop, true);
+    atomic_fetch_add(&p->word, JOB);
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->n; i++) pthread_join(p->w[i].thread, NULL);
@@ -141,27 +170,31 @@ void wt_pool_free(wt_ctx *cx)
     cx->pool = NULL;
 }
 
+/* What a job is may only change while nobody can be inside: finish() has closed the last one. */
 static void publish(struct wt_pool *p, int wanted, size_t total, size_t pieces, wt_range_fn fn, void *arg)
 {
-    pthread_mutex_lock(&p->lock);
     p->fn = fn;
     p->arg = arg;
     p->total = total;
     p->pieces = pieces;
     p->wanted = wanted;
-    p->open = true;
     atomic_store(&p->next, 0);
-    atomic_fetch_add(&p->round, 1);
+    atomic_store(&p->word, (atomic_load(&p->word) / JOB + 1) * JOB + OPEN);
+    if (!atomic_load(&p->asleep)) return;
+    pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
 }
 
 static void finish(struct wt_pool *p)
 {
-    for (int i = 0; i < SPIN && atomic_load(&p->busy); i++) pause_briefly();
+    atomic_fetch_and(&p->word, ~OPEN);
+    for (int i = 0; i < SPIN && atomic_load(&p->word) & INSIDE; i++) pause_briefly();
+    if (!(atomic_load(&p->word) & INSIDE)) return;
     pthread_mutex_lock(&p->lock);
-    p->open = false;
-    while (p->inside) pthread_cond_wait(&p->idle, &p->lock);
+    atomic_store(&p->waiting, 1);
+    while (atomic_load(&p->word) & INSIDE) pthread_cond_wait(&p->idle, &p->lock);
+    atomic_store(&p->waiting, 0);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -174,7 +207,7 @@ void wt_parallel(wt_ctx *cx, size_t n, size_t grain, wt_range_fn fn, void *arg)
         if (n) fn(arg, 0, n, 0);
         return;
     }
-    size_t pieces = (size_t)threads * 4 < most ? (size_t)threads * 4 : most;   /* a few each, so that a slow core does not hold all */
+    size_t pieces = (size_t)threads * 8 < most ? (size_t)threads * 8 : most;   /* several each, so that a slow core does not hold all */
     publish(p, threads - 1, n, pieces, fn, arg);
     take_pieces(p, 0);
     finish(p);

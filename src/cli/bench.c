@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct opts { const char *prompt, *generate, *batch, *pre; int32_t depth, repeat; bool resident, json; } opts;
+typedef struct opts { const char *prompt, *generate, *batch, *pre; int32_t depth, repeat, kv_type; bool resident, json; } opts;
 
 static const witan_param param[] = {
     { .name = "prompt", .type = WITAN_P_STR, .offset = offsetof(opts, prompt), .def_text = "512", .metavar = "N,N", .alias = "p",
@@ -18,6 +18,7 @@ static const witan_param param[] = {
     { .name = "repeat", .type = WITAN_P_I32, .offset = offsetof(opts, repeat), .def = 5, .min = 1, .max = 1000, .alias = "r",
       .help = "measure so many times, after one round to warm up" },
     WITAN_FLAG(opts, resident, "copy expert weights into memory instead of using the mapped file"),
+    CLI_KV_TYPE(opts),
     CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object a line"),
     { 0 }
@@ -74,7 +75,7 @@ static void print_head(const witan_machine *k, const witan_model_info *f, double
 static int measure(cli *c, const opts *o, const witan_model *m, const witan_machine *k, int32_t prompt, int32_t generate, int32_t batch)
 {
     witan_bench_result r;
-    witan_bench_options b = { .prompt = prompt, .generate = generate, .batch = batch, .depth = o->depth, .repeat = o->repeat };
+    witan_bench_options b = { .prompt = prompt, .generate = generate, .batch = batch, .depth = o->depth, .repeat = o->repeat, .kv_type = o->kv_type };
     if (witan_bench(c->cx, m, k, &b, &r)) return cli_failed(c);
     cli_progress_end(c);
     if (o->json) return print_json(c, &r);

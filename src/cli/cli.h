@@ -112,6 +112,11 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
 #define CLI_PRE_HELP "splitting rule of the tokenizer where the file names one that is unknown, or none"
 #define CLI_PRE(T) WITAN_TEXT(T, pre, NULL, "NAME", CLI_PRE_HELP)
 
+/* The row of --kv-type in the table of a command that makes a session; its options have an `int32_t kv_type`. */
+extern const char *const cli_kv_types[];         /* in the order of witan_kv */
+#define CLI_KV_TYPE_HELP "what keys and values are kept as; auto: f16, with --exact f32"
+#define CLI_KV_TYPE(T) WITAN_CHOICE(T, kv_type, WITAN_KV_AUTO, cli_kv_types, CLI_KV_TYPE_HELP)
+
 /* Loads a plan and checks that it fits the model. Returns an exit status, -1 when it went well; *plan is set as soon as it is loaded. */
 int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **plan);
 

@@ -6,7 +6,7 @@
 
 typedef struct opts {
     const char *text, *jsonl, *task, *domain, *plan, *pre;
-    int32_t ctx, limit, predict;
+    int32_t ctx, limit, predict, kv_type;
     bool json;
 } opts;
 
@@ -21,6 +21,7 @@ static const witan_param param[] = {
     { .name = "predict", .type = WITAN_P_I32, .offset = offsetof(opts, predict), .def = 64, .min = 1, .max = 1 << 20, .alias = "n",
       .help = "most tokens of an answer" },
     WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
+    CLI_KV_TYPE(opts),
     CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print JSON"),
     { 0 }
@@ -89,7 +90,7 @@ static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
 {
     witan_eval_result *r;
     witan_eval_options e = { .text = o->text, .jsonl = o->jsonl, .task = o->task, .domain = o->domain, .n_ctx = o->ctx, .limit = o->limit,
-                             .max_new = o->predict, .plan = plan };
+                             .max_new = o->predict, .plan = plan, .kv_type = o->kv_type };
     if (witan_eval(c->cx, m, &e, &r)) return cli_failed(c);
     cli_progress_end(c);
     int status = EXIT_OK;

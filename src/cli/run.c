@@ -10,7 +10,7 @@
 typedef struct opts {
     witan_sample_options s;                      /* first: witan_sample_param has its offsets */
     const char *file, *plan, *pre;
-    int32_t predict, ctx;
+    int32_t predict, ctx, kv_type;
     bool json, resident;
 } opts;
 
@@ -22,6 +22,7 @@ static const witan_param param[] = {
       .help = "context in tokens; 0: what the model was trained for, at most 4096" },
     WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
     WITAN_FLAG(opts, resident, "copy expert weights into memory instead of mapping the file"),
+    CLI_KV_TYPE(opts),
     CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object at the end instead of the text"),
     { 0 }
@@ -143,7 +144,7 @@ static int prepare(job *j)
     if (ctx > f->n_ctx_train) cli_warn(c, "the model was trained for %d tokens, --ctx is %d", f->n_ctx_train, ctx);
     j->made = malloc((size_t)o->predict * sizeof *j->made + 1);
     if (!j->made) return cli_fail(c, "out of memory");
-    if (witan_session_new(c->cx, j->m, &(witan_session_options){ .n_ctx = ctx, .plan = j->plan }, &j->s)) return cli_failed(c);
+    if (witan_session_new(c->cx, j->m, &(witan_session_options){ .n_ctx = ctx, .plan = j->plan, .kv_type = o->kv_type }, &j->s)) return cli_failed(c);
     return witan_sampler_new(c->cx, f->n_vocab, &o->s, &j->sm) ? cli_failed(c) : -1;
 }
 

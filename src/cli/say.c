@@ -166,6 +166,8 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
     return read_fd(c, STDIN_FILENO, "standard input", text, n);
 }
 
+const char *const cli_kv_types[] = { "auto", "f32", "f16", "q8_0", NULL };
+
 int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **plan)
 {
     if (witan_plan_load(c->cx, path, plan)) return cli_failed(c);

@@ -20,10 +20,9 @@ wt_tally *wt_tally_of(wt_tallies *ts, const char *domain)
     return p[ts->n].domain ? p + ts->n++ : NULL;
 }
 
-int32_t wt_eval_seqs(const wt_model *m, int32_t n_ctx)
+int32_t wt_eval_seqs(wt_ctx *cx, const wt_model *m, const witan_eval_options *o, int32_t n_ctx)
 {
-    const wt_config *c = &m->cfg;
-    double bytes = 2.0 * sizeof(float) * c->n_layer * c->n_head_kv * c->d_head * n_ctx, fit = 268435456.0 / bytes;
+    double bytes = (double)wt_kv_bytes(&m->cfg, wt_kv_type_of(cx, (witan_kv)o->kv_type)) * n_ctx, fit = 268435456.0 / bytes;
     return fit >= 16 ? 16 : fit < 1 ? 1 : (int32_t)fit;
 }
 
@@ -39,7 +38,7 @@ static wt_status plain_text(wt_ctx *cx, const wt_model *m, const witan_eval_opti
     size_t bad = witan_utf8_check(data, n);
     wt_status st = !n ? wt_fail(cx, WT_ELIMIT, "%s: is empty", o->text)
                  : bad < n ? wt_fail(cx, WT_EFORMAT, "%s: expected UTF-8 text, byte %zu is not", o->text, bad)
-                           : wt_eval_perplexity(cx, m, &one, n_ctx, o->plan, ts);
+                           : wt_eval_perplexity(cx, m, &one, n_ctx, o, ts);
     wt_free(cx, data);
     return st;
 }
@@ -53,13 +52,13 @@ static wt_status measure(wt_ctx *cx, const wt_model *m, const witan_eval_options
     if (o->text) WT_TRY(plain_text(cx, m, o, n_ctx, ts));
     if (o->jsonl) {
         WT_TRY(wt_docs_read(cx, o->jsonl, false, o->domain, o->limit, 0, &docs));
-        wt_status st = wt_eval_perplexity(cx, m, &docs, n_ctx, o->plan, ts);
+        wt_status st = wt_eval_perplexity(cx, m, &docs, n_ctx, o, ts);
         wt_docs_free(&docs);
         WT_TRY(st);
     }
     if (o->task) {
         WT_TRY(wt_docs_read(cx, o->task, true, o->domain, o->limit, 0, &docs));
-        wt_status st = wt_eval_task(cx, m, &docs, n_ctx, o->max_new, o->plan, ts);
+        wt_status st = wt_eval_task(cx, m, &docs, n_ctx, o, ts);
         wt_docs_free(&docs);
         WT_TRY(st);
     }

@@ -3,7 +3,7 @@
 #define WT_EVAL_EVAL_H
 
 #include "base/docs.h"
-#include "model/model.h"
+#include "model/kv.h"
 
 /* Sums of one domain. */
 typedef struct wt_tally {
@@ -18,9 +18,10 @@ typedef struct wt_tallies { wt_ctx *cx; wt_tally *t; size_t n; int64_t computed;
 wt_tally *wt_tally_of(wt_tallies *ts, const char *domain);
 
 /* Sequences that may run side by side within about 256 MiB of KV cache, at most 16. */
-int32_t wt_eval_seqs(const wt_model *m, int32_t n_ctx);
+int32_t wt_eval_seqs(wt_ctx *cx, const wt_model *m, const witan_eval_options *o, int32_t n_ctx);
 
-wt_status wt_eval_perplexity(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, const witan_plan *plan, wt_tallies *ts);
-wt_status wt_eval_task(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, int32_t max_new, const witan_plan *plan, wt_tallies *ts);
+/* Of the options these use the plan, the type of the cache, and max_new. */
+wt_status wt_eval_perplexity(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, const witan_eval_options *o, wt_tallies *ts);
+wt_status wt_eval_task(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, const witan_eval_options *o, wt_tallies *ts);
 
 #endif

@@ -94,7 +94,7 @@ static wt_status tally(wt_tallies *ts, const text *t)
     return WITAN_OK;
 }
 
-wt_status wt_eval_perplexity(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, const witan_plan *plan, wt_tallies *ts)
+wt_status wt_eval_perplexity(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, const witan_eval_options *o, wt_tallies *ts)
 {
     size_t longest;
     wt_status st;
@@ -106,9 +106,9 @@ wt_status wt_eval_perplexity(wt_ctx *cx, const wt_model *m, const wt_docs *docs,
     p->scratch = wt_alloc(cx, (size_t)cx->threads * (size_t)m->cfg.n_vocab, sizeof *p->scratch);
     WT_GO(p->t && p->scratch ? WITAN_OK : WT_ENOMEM);
     WT_GO(tokenize(p, docs, n_ctx, &longest));
-    p->n_seq = wt_eval_seqs(m, (int32_t)longest);
-    witan_session_options o = { .n_ctx = (int32_t)longest, .n_seq = p->n_seq, .plan = plan };
-    WT_GO(witan_session_new(cx, m, &o, &p->s));
+    p->n_seq = wt_eval_seqs(cx, m, o, (int32_t)longest);
+    witan_session_options so = { .n_ctx = (int32_t)longest, .n_seq = p->n_seq, .plan = o->plan, .kv_type = o->kv_type };
+    WT_GO(witan_session_new(cx, m, &so, &p->s));
     for (size_t i = 0; i < docs->n; i += (size_t)p->n_seq) {
         size_t to = i + (size_t)p->n_seq < docs->n ? i + (size_t)p->n_seq : docs->n;
         WT_GO(wt_progress(cx, "perplexity", (double)i, (double)docs->n, "documents"));

@@ -142,15 +142,15 @@ static wt_status group(pass *p, const wt_doc *doc, int32_t n)
     return st;
 }
 
-wt_status wt_eval_task(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, int32_t max_new, const witan_plan *plan, wt_tallies *ts)
+wt_status wt_eval_task(wt_ctx *cx, const wt_model *m, const wt_docs *docs, int32_t n_ctx, const witan_eval_options *o, wt_tallies *ts)
 {
-    pass p = { .cx = cx, .m = m, .n_ctx = n_ctx, .max_new = max_new > 0 ? max_new : 64, .ts = ts };
-    int32_t n_seq = wt_eval_seqs(m, n_ctx);
-    witan_session_options o = { .n_ctx = n_ctx, .n_seq = n_seq, .plan = plan };
+    pass p = { .cx = cx, .m = m, .n_ctx = n_ctx, .max_new = o->max_new > 0 ? o->max_new : 64, .ts = ts };
+    int32_t n_seq = wt_eval_seqs(cx, m, o, n_ctx);
+    witan_session_options so = { .n_ctx = n_ctx, .n_seq = n_seq, .plan = o->plan, .kv_type = o->kv_type };
     wt_status st;
     p.tok = wt_alloc(cx, (size_t)n_seq * (size_t)n_ctx, sizeof *p.tok);
     if (!p.tok) return WT_ENOMEM;
-    WT_GO(witan_session_new(cx, m, &o, &p.s));
+    WT_GO(witan_session_new(cx, m, &so, &p.s));
     for (size_t i = 0; i < docs->n; i += (size_t)n_seq) {
         size_t left = docs->n - i;
         WT_GO(wt_progress(cx, "answer", (double)i, (double)docs->n, "questions"));

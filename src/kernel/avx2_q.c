@@ -10,7 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { N_LANE = 8, MOST_TOK = 4, SIGNED_BITS = 0 };
+enum { N_LANE = 8, MOST_ROWS = 1, MOST_TOK = 4, SIGNED_BITS = 0 };
 
 typedef __m256i vi;
 typedef __m256 vf;
@@ -49,12 +49,14 @@ INLINE vf f_power(vi e)
     return _mm256_castsi256_ps(_mm256_blendv_epi8(usual, small, _mm256_cmpgt_epi32(v_set(2), e)));
 }
 
-INLINE void row_store(float *y, vf v, size_t n)
+INLINE __m256i first_lanes(size_t n)
 {
     static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
-    if (n == 8) _mm256_storeu_ps(y, v);
-    else _mm256_maskstore_ps(y, _mm256_loadu_si256((const __m256i *)(ones + 8 - n)), v);
+    return _mm256_loadu_si256((const __m256i *)(ones + 8 - n));
 }
+
+INLINE void row_store(float *y, vf v, size_t n) { if (n >= 8) _mm256_storeu_ps(y, v); else _mm256_maskstore_ps(y, first_lanes(n), v); }
+INLINE vf row_load(const float *y, size_t n) { return n >= 8 ? _mm256_loadu_ps(y) : _mm256_maskload_ps(y, first_lanes(n)); }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------- */
 
@@ -69,6 +71,7 @@ INLINE vi two(const uint8_t *p, size_t s) { return _mm256_inserti128_si256(_mm25
 INLINE void take(const bool x8, rows r, size_t at, vi out[4])
 {
     if (x8) {
+#pragma GCC unroll 4
         for (size_t j = 0; j < 4; j++) out[j] = load32(r.p + 8 * (at + 4 * j));
         return;
     }
@@ -141,8 +144,9 @@ INLINE vi products(const int type, vi w, vi x)
 INLINE vi both_halves(const vp scale[2]) { return _mm256_blend_epi16(scale[0], scale[1], 0xaa); }
 INLINE vi half_sums(const wt_q8 *x) { return v_set(u32_at((const uint8_t *)x->nhalf)); }
 
-INLINE void dot_bytes(const int type, vf *out, const part *w, const tokens *x, const int T)
+INLINE void dot_bytes(const int type, vf out[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int R, const int T)
 {
+    (void)R;
     const int bits = offset_bits(type);
     vi sum[MOST_TOK];
 #pragma GCC unroll 4
@@ -163,7 +167,7 @@ INLINE void dot_bytes(const int type, vf *out, const part *w, const tokens *x, c
         for (int t = 0; t < T; t++) sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(some[t], by));
     }
 #pragma GCC unroll 4
-    for (int t = 0; t < T; t++) out[t] = v_to_float(sum[t]);
+    for (int t = 0; t < T; t++) out[0][t] = v_to_float(sum[t]);
 }
 
 INLINE vf dot_mins(const part *w, const wt_q8 *x) { return v_to_float(_mm256_madd_epi16(both_halves(w->min), half_sums(x))); }
@@ -190,6 +194,7 @@ static void quantize(wt_q8 *dst, const float *x, size_t n_block)
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
     for (size_t b = 0; b < n_block; b++, x += 32, dst++) {
         __m256 v[4], top = _mm256_setzero_ps(), strange = top;
+#pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             v[i] = _mm256_loadu_ps(x + 8 * i);
             top = _mm256_max_ps(_mm256_and_ps(v[i], magnitude), top);
@@ -200,6 +205,7 @@ static void quantize(wt_q8 *dst, const float *x, size_t n_block)
         float d = bad ? __builtin_nanf("") : most / 127.0f, inv = bad || !(most > 0) ? 0 : 127.0f / most;
         if (!(inv < __builtin_inff())) { inv = 0; d = 0; }                    /* smaller than any product could show */
         __m256i q[4];
+#pragma GCC unroll 4
         for (int i = 0; i < 4; i++) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(bad ? _mm256_setzero_ps() : v[i], _mm256_set1_ps(inv)));
         __m256i p = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
         p = _mm256_permutevar8x32_epi32(p, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));

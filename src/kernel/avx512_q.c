@@ -1,4 +1,4 @@
-/* Products of weights in blocks with activations as bytes, AVX-512 with VNNI: sixteen rows in the lanes of a vector, up to twelve tokens at once.
+/* Products of weights in blocks with activations as bytes, AVX-512 with VNNI: sixteen rows in the lanes of a vector, up to 32 rows and six tokens at once.
  * The body is rows_q.h.
  *
  * vpdpbusd multiplies unsigned with signed bytes. Weights are the unsigned ones, larger than their values by a power of two where they have
@@ -10,7 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { N_LANE = 16, MOST_TOK = 12, SIGNED_BITS = 7 };
+enum { N_LANE = 16, MOST_ROWS = 2, MOST_TOK = 6, SIGNED_BITS = 7 };
 
 typedef __m512i vi;
 typedef __m512 vf;
@@ -51,7 +51,9 @@ INLINE vf f_power(vi e)
     return _mm512_castsi512_ps(_mm512_mask_mov_epi32(usual, _mm512_cmplt_epi32_mask(e, v_set(2)), small));
 }
 
-INLINE void row_store(float *y, vf v, size_t n) { _mm512_mask_storeu_ps(y, (__mmask16)((1u << n) - 1), v); }
+INLINE __mmask16 first_lanes(size_t n) { return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffff); }
+INLINE void row_store(float *y, vf v, size_t n) { _mm512_mask_storeu_ps(y, first_lanes(n), v); }
+INLINE vf row_load(const float *y, size_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), y); }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------- */
 
@@ -76,6 +78,7 @@ INLINE vi four(const uint8_t *p, size_t s)
 INLINE void take(const bool x8, rows r, size_t at, vi out[4])
 {
     if (x8) {
+#pragma GCC unroll 4
         for (size_t j = 0; j < 4; j++) out[j] = two(r.p + 8 * (at + 4 * j), r.p + r.stride + 8 * (at + 4 * j));
         return;
     }
@@ -134,35 +137,52 @@ INLINE void ask_for(const bool x8, rows r, size_t at, size_t bytes, size_t ahead
 
 /* ---- products ---------------------------------------------------------------------------------------------------------- */
 
-/* Adds to the sums of T tokens four values at a time, values 4 from .. 4 to - 1 of a block. */
-INLINE void add_products(vi sum[MOST_TOK], const part *w, const tokens *x, const int from, const int to, const int T)
+/* Adds to the sums four values at a time, values 4 from .. 4 to - 1 of a block. */
+INLINE void add_products(vi sum[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int from, const int to, const int R, const int T)
 {
 #pragma GCC unroll 8
     for (int j = from; j < to; j++)
-#pragma GCC unroll 16
-        for (int t = 0; t < T; t++) sum[t] = _mm512_dpbusd_epi32(sum[t], w->w[j], v_set(u32_at((const uint8_t *)token(x, t)->q + 4 * j)));
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) {
+            vi xv = v_set(u32_at((const uint8_t *)token(x, t)->q + 4 * j));
+#pragma GCC unroll 2
+            for (int r = 0; r < R; r++) sum[r][t] = _mm512_dpbusd_epi32(sum[r][t], w[r * SPAN].w[j], xv);
+        }
 }
 
-INLINE void dot_bytes(const int type, vf *out, const part *w, const tokens *x, const int T)
+/* Where the sums of a token begin: half -1 for the whole block. */
+INLINE vi begin(const wt_q8 *x, const int bits, const int half)
 {
-    vi sum[MOST_TOK];
+    if (!bits) return v_set(0);
+    return half < 0 ? v_shl(v_set(x->nsum), bits) : v_set(x->nhalf[half] * (1 << bits));
+}
+
+INLINE void dot_bytes(const int type, vf out[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int R, const int T)
+{
+    vi sum[MOST_ROWS][MOST_TOK];
     const int bits = offset_bits(type);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
     for (int t = 0; t < T; t++)
-        sum[t] = in_pairs(type) ? (bits ? v_set((int32_t)token(x, t)->nhalf[0] * (1 << bits)) : v_set(0))
-                                : bits ? v_shl(v_set(token(x, t)->nsum), bits) : v_set(0);
-    add_products(sum, w, x, 0, in_pairs(type) ? 4 : 8, T);
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) out[t] = v_to_float(sum[t]);
+#pragma GCC unroll 2
+        for (int r = 0; r < R; r++) sum[r][t] = begin(token(x, t), bits, in_pairs(type) ? 0 : -1);
+    add_products(sum, w, x, 0, in_pairs(type) ? 4 : 8, R, T);
+#pragma GCC unroll 2
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) out[r][t] = v_to_float(sum[r][t]);
     if (!in_pairs(type)) return;
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) {
-        out[t] = f_mul(out[t], w->scale[0]);
-        sum[t] = bits ? v_set((int32_t)token(x, t)->nhalf[1] * (1 << bits)) : v_set(0);
-    }
-    add_products(sum, w, x, 4, 8, T);
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) out[t] = f_fma(v_to_float(sum[t]), w->scale[1], out[t]);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++)
+#pragma GCC unroll 2
+        for (int r = 0; r < R; r++) {
+            out[r][t] = f_mul(out[r][t], w[r * SPAN].scale[0]);
+            sum[r][t] = begin(token(x, t), bits, 1);
+        }
+    add_products(sum, w, x, 4, 8, R, T);
+#pragma GCC unroll 2
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) out[r][t] = f_fma(v_to_float(sum[r][t]), w[r * SPAN].scale[1], out[r][t]);
 }
 
 INLINE vf dot_mins(const part *w, const wt_q8 *x)

@@ -15,10 +15,10 @@ typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512, 
  * as they are used. */
 typedef struct wt_q8 { float d, ds /* d sum */; int32_t nsum /* -sum */; int16_t nhalf[2] /* of q[0..15], q[16..31] */; int8_t q[32]; } wt_q8;
 
-enum { WT_QMUL_PART = 14 * 64, WT_QMUL_SCRATCH = WT_QMUL_PART + 16 * 34 };   /* bytes of scratch for each block of a row; see rows_q.h */
+enum { WT_QMUL_PARTS = 2 * 16 * 14 * 64, WT_QMUL_ROWS = 16 * 34 };   /* bytes of scratch: rows taken apart (see rows_q.h), and rows for each of their blocks */
 
 /* y[t*ldy + r] = row r of w times token t of x [n_tok, n_block]; r < n_row, t < n_tok. Rows are row_bytes apart and hold n_block * 32 values; of
- * interleaved types n_row is a multiple of WT_GROUP. scratch: n_block * WT_QMUL_SCRATCH bytes, 64-byte aligned. */
+ * interleaved types n_row is a multiple of WT_GROUP. scratch: WT_QMUL_PARTS + n_block * WT_QMUL_ROWS bytes, 64-byte aligned. */
 typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch);
 
 typedef struct wt_kernels {
@@ -39,6 +39,24 @@ typedef struct wt_kernels {
     void (*scale)(float *y, const float *x, float s, size_t n);                  /* y = s x */
     void (*silu_mul)(float *y, const float *g, const float *u, size_t n);        /* y = g / (1 + exp(-g)) * u */
     void (*softmax)(float *y, const float *x, size_t n);                         /* y may be x; -inf gives 0 */
+    /* ---- attention (ref_attn.c says more) ---- */
+    /* y[r*ldy + j] = keep[r] * y[r*ldy + j] + sum over i < n[r] of a[r*lda + i] * b[i*ldb + j]; r < n_row, j < width, added in order of i.
+     * keep NULL: y is not read. n never falls from row to row. Nothing of a and b behind n[r] is touched for row r. */
+    void (*mix)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
+                size_t width);
+    /* The same sums, b as F16: faster for few rows, which would not pay for unpacking it. */
+    void (*mix_half)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
+                     size_t width);
+    /* One step of a softmax over pieces, for each row: m = max(top, s[0..n)), keep = exp(top - m), s = exp(s - m), sum = keep * sum + sum of s,
+     * top = m. Rows are lds apart. */
+    void (*soften)(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep);
+    /* Rotates pairs: cs [2, half] cosines, then sines. halves: value i with i + half, else 2i with 2i + 1. */
+    void (*turn)(float *x, const float *cs, size_t half, bool halves);
+    /* n floats as the cache keeps them; values out of range become the largest there are, NaN stays. half: as F16; byte: as n / 32 blocks of Q8_0. */
+    void (*keep_half)(uint16_t *dst, const float *src, size_t n);
+    void (*keep_byte)(void *dst, const float *src, size_t n);
+    /* Blocks of Q8_0 that stand side by side, `many` of them: scales [many], then bytes [32, many]. dst [32, many]; at least the first n of each row. */
+    void (*spread_byte)(float *dst, const void *src, size_t many, size_t n);
     /* What the machine can do at most: reading n bytes (result: their exclusive or, so that it is done), and operations (a product and a
      * sum count two) on floats and on bytes, as many as it returns. For measuring only. */
     uint64_t (*peak_read)(const void *p, size_t n);
@@ -55,11 +73,14 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact);
 /* For the tiers' own files. */
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
+void wt_kernels_ref_attn(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
 void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
 void wt_peaks_neon_dot(wt_kernels *k);
+void wt_kernels_avx2_attn(wt_kernels *k);
+void wt_kernels_avx512_attn(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);

@@ -7,7 +7,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { N_LANE = 8, MOST_TOK = 4, SIGNED_BITS = 0 };
+enum { N_LANE = 8, MOST_ROWS = 1, MOST_TOK = 4, SIGNED_BITS = 0 };
 
 typedef struct vi { int32x4_t a, b; } vi;        /* rows 0 .. 3, 4 .. 7 */
 typedef struct vf { float32x4_t a, b; } vf;
@@ -57,10 +57,18 @@ INLINE vf f_power(vi e) { return (vf){ power(e.a), power(e.b) }; }
 INLINE void row_store(float *y, vf v, size_t n)
 {
     float some[8];
-    float *to = n == 8 ? y : some;
+    float *to = n >= 8 ? y : some;
     vst1q_f32(to, v.a);
     vst1q_f32(to + 4, v.b);
     for (size_t i = 0; n < 8 && i < n; i++) y[i] = some[i];
+}
+
+INLINE vf row_load(const float *y, size_t n)
+{
+    float some[8] = { 0 };
+    for (size_t i = 0; n < 8 && i < n; i++) some[i] = y[i];
+    if (n < 8) y = some;
+    return (vf){ vld1q_f32(y), vld1q_f32(y + 4) };
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------- */
@@ -91,6 +99,7 @@ INLINE void take(const bool x8, rows r, size_t at, vi out[4])
         take4(r.p + at, r.stride, a);
         take4(r.p + 4 * r.stride + at, r.stride, b);
     }
+#pragma GCC unroll 4
     for (size_t j = 0; j < 4; j++) out[j] = x8 ? load32(r.p + 8 * (at + 4 * j)) : (vi){ a[j], b[j] };
 }
 
@@ -156,8 +165,9 @@ INLINE int32x4_t dot4(int32x4_t acc, int32x4_t w_, int8x16_t x_, const int j)
 }
 #endif
 
-INLINE void dot_bytes(const int type, vf *out, const part *w, const tokens *x, const int T)
+INLINE void dot_bytes(const int type, vf out[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int R, const int T)
 {
+    (void)R;
     const int bits = offset_bits(type);
     vi sum[MOST_TOK];
 #pragma GCC unroll 2
@@ -176,7 +186,7 @@ INLINE void dot_bytes(const int type, vf *out, const part *w, const tokens *x, c
             else sum[t] = h ? v_mul_add(s, w->scale[1], sum[t]) : v_mul(s, w->scale[0]);
         }
 #pragma GCC unroll 4
-    for (int t = 0; t < T; t++) out[t] = v_to_float(sum[t]);
+    for (int t = 0; t < T; t++) out[0][t] = v_to_float(sum[t]);
 }
 
 INLINE vf dot_mins(const part *w, const wt_q8 *x)
@@ -201,6 +211,7 @@ static void quantize(wt_q8 *dst, const float *x, size_t n_block)
     for (size_t b = 0; b < n_block; b++, x += 32, dst++) {
         float32x4_t v[8], top = vdupq_n_f32(0);
         uint32x4_t finite = vdupq_n_u32(~0u);
+#pragma GCC unroll 8
         for (int i = 0; i < 8; i++) {
             v[i] = vld1q_f32(x + 4 * i);
             top = vmaxnmq_f32(top, vabsq_f32(v[i]));

@@ -6,12 +6,12 @@
  * meet the same four values of a token. So nothing has to be folded, the sums of the lanes are independent, and ref_q.c's order of adding up is
  * kept without effort. Plain rows are turned into that shape four by four in registers; interleaved ones (tensor/group.c) lie so.
  *   few tokens    blocks are taken apart and used at once
- *   many tokens   blocks of a group of rows are taken apart once, into scratch, and used for all tokens
+ *   many tokens   SPAN blocks of some rows are taken apart once, into the first cache, and used for all tokens; then the next SPAN
  * Every format is a set of small answers (its bytes, its scales, what to subtract), chosen when this is compiled.
  *
  * What the file that includes this defines before:
  *   vi, vf, vp      vectors of N_LANE int32_t, of N_LANE floats, and of the small scales of half blocks as dot_bytes wants them
- *   MOST_TOK        tokens of one tile
+ *   MOST_ROWS, MOST_TOK   vectors of rows, and tokens, of one tile
  *   SIGNED_BITS     signed weights are larger than their values by two to this power; 0: they are signed bytes
  *   v_..., f_...    operations on them; p_scale: from vi to vp
  *   rows            N_LANE rows: `stride` bytes apart, or groups of eight that are stride apart
@@ -55,7 +55,7 @@ INLINE size_t unit(const int type)           /* bytes of a block */
 /* One block of N_LANE rows taken apart. Members that a format has no use for are not set. */
 typedef struct part { vi w[8]; vf s, m; vp scale[2], min[2]; } part;      /* w[j]: bytes 4j .. 4j + 3 of each row */
 
-_Static_assert(sizeof(part) <= WT_QMUL_PART, "scratch of a block");
+_Static_assert(MOST_ROWS * 16 * sizeof(part) <= WT_QMUL_PARTS, "scratch of rows that were taken apart");
 
 /* Bits [shift, shift + n) of every byte. */
 INLINE vi bits_at(vi v, const int shift, const int n) { return v_and(v_shr(v, shift), v_set(0x01010101 * ((1 << n) - 1))); }
@@ -65,6 +65,7 @@ INLINE void nibbles(const bool x8, rows r, size_t at, vi w[8])
 {
     vi q[4];
     take(x8, r, at, q);
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         w[j] = bits_at(q[j], 0, 4);
         w[j + 4] = bits_at(q[j], 4, 4);
@@ -95,27 +96,33 @@ INLINE void super_bytes(const int type, const bool x8, rows r, size_t at, const 
     switch (type) {
     case WT_Q4_K: case WT_Q5_K:
         take32(x8, r, at + (type == WT_Q4_K ? 16 : 48) + 32 * (size_t)(i / 2), w);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = bits_at(w[j], 4 * (i % 2), 4);
         if (type == WT_Q4_K) break;
         take32(x8, r, at + 16, h);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = v_or(w[j], v_shl(bits_at(h[j], i, 1), 4));
         break;
     case WT_Q6_K:
         take32(x8, r, at + 64 * (size_t)half + 32 * (size_t)(quarter % 2), w);
         take32(x8, r, at + 128 + 32 * (size_t)half, h);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = v_or(bits_at(w[j], 4 * (quarter / 2), 4), v_shl(bits_at(h[j], 2 * quarter, 2), 4));
         break;
     case WT_Q3_K:
         take32(x8, r, at + 32 + 32 * (size_t)half, w);
         take32(x8, r, at, h);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = v_or(bits_at(w[j], 2 * quarter, 2), v_shl(bits_at(h[j], i, 1), 2));
         break;
     case WT_Q2_K:
         take32(x8, r, at + 16 + 32 * (size_t)half, w);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = bits_at(w[j], 2 * quarter, 2);
         break;
     default:                                                                 /* IQ4_XS */
         nibbles(x8, r, at + 8 + 16 * (size_t)i, w);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = v_byte_table(w[j], iq4);
     }
 }
@@ -124,14 +131,17 @@ INLINE void simple_bytes(const int type, const bool x8, rows r, size_t at, vi w[
 {
     if (type == WT_Q8_0) {
         take32(x8, r, at + 2, w);
+#pragma GCC unroll 8
         for (int j = 0; SIGNED_BITS && j < 8; j++) w[j] = v_xor(w[j], v_set((int32_t)0x80808080));
         return;
     }
     nibbles(x8, r, at + unit(type) - 16, w);
     if (type == WT_IQ4_NL || type == WT_MXFP4)
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = v_byte_table(w[j], type == WT_MXFP4 ? fp4 : iq4);
     if (type == WT_Q5_0 || type == WT_Q5_1) {
         vi bits = word(x8, r, at + unit(type) - 20);
+#pragma GCC unroll 8
         for (int j = 0; j < 8; j++) w[j] = v_or(w[j], fifth_bits(bits, j));
     }
 }
@@ -155,6 +165,7 @@ INLINE void scales_k45(const bool x8, rows r, size_t at, scales *o)
     m[0] = v_and(q[2], six);
     s[1] = v_or(v_and(q[3], low), v_and(v_shr(q[1], 2), high));
     m[1] = v_or(v_and(v_shr(q[3], 4), low), v_and(v_shr(q[2], 2), high));
+#pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         o->s[i] = f_mul(d, v_to_float(lane_byte(s[i / 4], i % 4)));
         o->m[i] = f_mul(dmin, v_to_float(lane_byte(m[i / 4], i % 4)));
@@ -166,6 +177,7 @@ INLINE void scales_q6(const bool x8, rows r, size_t at, scales *o)
     vi q[4];
     take(x8, r, at + 192, q);
     o->s[0] = half_of(x8, r, at + 208);
+#pragma GCC unroll 16
     for (int k = 0; k < 16; k++) o->scale[k] = p_scale(lane_signed_byte(q[k / 4], k % 4));
 }
 
@@ -173,8 +185,10 @@ INLINE void scales_q6(const bool x8, rows r, size_t at, scales *o)
 INLINE void scales_q3(const bool x8, rows r, size_t at, scales *o)
 {
     vi w[3];
+#pragma GCC unroll 4
     for (size_t k = 0; k < 3; k++) w[k] = word(x8, r, at + 96 + 4 * k);
     o->s[0] = half_of(x8, r, at + 108);
+#pragma GCC unroll 16
     for (int k = 0; k < 16; k++) {
         vi low = v_and(v_shr(lane_byte(w[k / 4 % 2], k % 4), k < 8 ? 0 : 4), v_set(15)), high = v_and(v_shr(lane_byte(w[2], k % 4), 2 * (k / 4)), v_set(3));
         o->scale[k] = p_scale(v_sub(v_or(low, v_shl(high, 4)), v_set(32)));
@@ -187,6 +201,7 @@ INLINE void scales_q2(const bool x8, rows r, size_t at, scales *o)
     take(x8, r, at, q);
     o->s[0] = f_low_half(d);
     o->m[0] = f_high_half(d);
+#pragma GCC unroll 16
     for (int k = 0; k < 16; k++) {
         vi b = lane_byte(q[k / 4], k % 4);
         o->scale[k] = p_scale(v_and(b, v_set(15)));
@@ -198,6 +213,7 @@ INLINE void scales_iq4_xs(const bool x8, rows r, size_t at, scales *o)
 {
     vi q = word(x8, r, at), low = word(x8, r, at + 4);
     vf d = f_low_half(q);
+#pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         vi s = v_or(v_and(v_shr(low, 4 * i), v_set(15)), v_shl(v_and(v_shr(q, 16 + 2 * i), v_set(3)), 4));
         o->s[i] = f_mul(d, v_to_float(v_sub(s, v_set(32))));
@@ -224,6 +240,7 @@ INLINE void super_part(const int type, const bool x8, rows r, size_t at, const i
     o->s = sc->s[in_pairs(type) ? 0 : i];
     if (has_min(type)) o->m = sc->m[i];
     if (type == WT_Q2_K) o->m = sc->m[0];
+#pragma GCC unroll 2
     for (int k = 0; k < 2; k++) {
         if (in_pairs(type)) o->scale[k] = sc->scale[2 * i + k];
         if (type == WT_Q2_K) o->min[k] = sc->min[2 * i + k];
@@ -255,47 +272,57 @@ INLINE const wt_q8 *token(const tokens *x, const int t) { return (const wt_q8 *)
 
 INLINE void next_block(tokens *x, const int T) { for (int i = 0; i < (T + 2) / 3; i++) x->p[i] += sizeof(wt_q8); }
 
-/* Sums of products of a block with each of T tokens, as floats; where half blocks have scales, each half times its own. */
-INLINE void dot_bytes(const int type, vf *sum, const part *w, const tokens *x, const int T);
+enum { SPAN = 16 };
+
+/* sum[r][t]: products of a block of vector r of rows (w[r * SPAN]) with token t < T, added up, as floats; where half blocks have scales, each half
+ * times its own. */
+INLINE void dot_bytes(const int type, vf sum[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int R, const int T);
 /* Minima of half blocks times the sums of their bytes, negative. */
 INLINE vf dot_mins(const part *w, const wt_q8 *x);
 
-/* What one block adds to the sums of T tokens. */
-INLINE void add_block(const int type, vf *acc, const part *w, const tokens *x, const int T)
+/* What one block adds to the sums of R vectors of rows and T tokens. */
+INLINE void add_block(const int type, vf acc[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int R, const int T)
 {
-    vf f[MOST_TOK];
-    dot_bytes(type, f, w, x, T);
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) {
-        const wt_q8 *xt = token(x, t);
-        acc[t] = f_fma(f[t], f_mul(w->s, f_set(xt->d)), acc[t]);
-        if (has_min(type)) acc[t] = f_fnma(w->m, f_set(xt->ds), acc[t]);
-        if (type == WT_Q2_K) acc[t] = f_fma(dot_mins(w, xt), f_mul(w->m, f_set(xt->d)), acc[t]);
-    }
+    vf f[MOST_ROWS][MOST_TOK];
+    dot_bytes(type, f, w, x, R, T);
+#pragma GCC unroll 2
+    for (int r = 0; r < R; r++, w += SPAN)
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) {
+            const wt_q8 *xt = token(x, t);
+            acc[r][t] = f_fma(f[r][t], f_mul(w->s, f_set(xt->d)), acc[r][t]);
+            if (has_min(type)) acc[r][t] = f_fnma(w->m, f_set(xt->ds), acc[r][t]);
+            if (type == WT_Q2_K) acc[r][t] = f_fma(dot_mins(w, xt), f_mul(w->m, f_set(xt->d)), acc[r][t]);
+        }
 }
 
 /* ---- rows by tokens ---------------------------------------------------------------------------------------------------- */
 
-/* A group of n_row <= N_LANE rows that were taken apart, with T tokens. */
-INLINE void tile(const int type, float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_block, const int T)
+/* Adds to y what n_block <= SPAN blocks of R vectors of rows give with T tokens. Tokens are x_block blocks apart. */
+INLINE void tile(const int type, float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t x_block, size_t n_block, bool first, const int R,
+                 const int T)
 {
-    vf acc[MOST_TOK];
-    tokens at = tokens_at(x, n_block, T);
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) acc[t] = f_set(0);
-    for (size_t b = 0; b < n_block; b++, next_block(&at, T)) add_block(type, acc, w + b, &at, T);
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) row_store(y + (size_t)t * ldy, acc[t], n_row);
+    vf acc[MOST_ROWS][MOST_TOK];
+    tokens at = tokens_at(x, x_block, T);
+#pragma GCC unroll 2
+    for (size_t r = 0; r < (size_t)R; r++)
+#pragma GCC unroll 8
+        for (size_t t = 0; t < (size_t)T; t++) acc[r][t] = first ? f_set(0) : row_load(y + t * ldy + r * N_LANE, n_row - r * N_LANE);
+    for (size_t b = 0; b < n_block; b++, next_block(&at, T)) add_block(type, acc, w + b, &at, R, T);
+#pragma GCC unroll 2
+    for (size_t r = 0; r < (size_t)R; r++)
+#pragma GCC unroll 8
+        for (size_t t = 0; t < (size_t)T; t++) row_store(y + t * ldy + r * N_LANE, acc[r][t], n_row - r * N_LANE);
 }
 
-/* The same with rows as they lie. ahead: bytes from a row to the one that is wanted next in its place. */
+/* All blocks of one vector of rows, as they lie. ahead: bytes from a row to the one that is wanted next in its place. */
 INLINE void direct(const int type, const bool x8, float *y, size_t ldy, size_t n_row, rows r, const wt_q8 *x, size_t n_block, size_t ahead, const int T)
 {
-    vf acc[MOST_TOK];
+    vf acc[MOST_ROWS][MOST_TOK];
     tokens at = tokens_at(x, n_block, T);
     part w;
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) acc[t] = f_set(0);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) acc[0][t] = f_set(0);
     if (super(type)) {
         for (size_t b = 0, p = 0; b < n_block; b += 8, p += unit(type)) {
             scales sc;
@@ -304,70 +331,56 @@ INLINE void direct(const int type, const bool x8, float *y, size_t ldy, size_t n
             for (int i = 0; i < 8; i++, next_block(&at, T)) {
                 if (ahead) ask_for(x8, r, p, unit(type), ahead, (size_t)i);
                 super_part(type, x8, r, p, i, &sc, &w);
-                add_block(type, acc, &w, &at, T);
+                add_block(type, acc, &w, &at, 1, T);
             }
         }
     } else
         for (size_t b = 0, p = 0; b < n_block; b++, p += unit(type), next_block(&at, T)) {
             if (ahead) ask_for(x8, r, (b - b % 8) * unit(type), 8 * unit(type), ahead, b % 8);
             simple_part(type, x8, r, p, &w);
-            add_block(type, acc, &w, &at, T);
+            add_block(type, acc, &w, &at, 1, T);
         }
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++) row_store(y + (size_t)t * ldy, acc[t], n_row);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) row_store(y + (size_t)t * ldy, acc[0][t], n_row);
 }
 
-/* Takes the blocks of a group of rows apart. */
-INLINE void unfold(const int type, const bool x8, part *o, rows r, size_t n_block)
+/* Takes blocks [b, b + n) of a vector of rows apart; b is a multiple of 8. */
+INLINE void unfold(const int type, const bool x8, part *o, rows r, size_t b, size_t n)
 {
     if (super(type))
-        for (size_t b = 0, p = 0; b < n_block; b += 8, p += unit(type)) {
+        for (size_t k = 0, p = b / 8 * unit(type); k < n; k += 8, p += unit(type)) {
             scales sc;
             super_scales(type, x8, r, p, &sc);
 #pragma GCC unroll 8
-            for (int i = 0; i < 8; i++) super_part(type, x8, r, p, i, &sc, o + b + i);
+            for (int i = 0; i < 8; i++) super_part(type, x8, r, p, i, &sc, o + k + i);
         }
     else
-        for (size_t b = 0, p = 0; b < n_block; b++, p += unit(type)) simple_part(type, x8, r, p, o + b);
+        for (size_t k = 0; k < n; k++) simple_part(type, x8, r, (b + k) * unit(type), o + k);
 }
 
 /* Tokens [t, n_tok), as many at once as there is room for, then fewer. */
 #define BY_TOKENS(most, call) do { \
     while (n_tok - t >= most) { call(most); t += most; } \
-    if (most > 8) while (n_tok - t >= 8) { call(8); t += 8; } \
     if (most > 4) while (n_tok - t >= 4) { call(4); t += 4; } \
-    while (n_tok - t >= 2) { call(2); t += 2; } \
-    if (t < n_tok) call(1); \
+    if (most > 2) while (n_tok - t >= 2) { call(2); t += 2; } \
+    while (n_tok - t >= 1) { call(1); t += 1; } \
 } while (0)
 
-INLINE void tiles(const int type, float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t n_block)
+/* One span of R vectors of rows with all tokens. */
+INLINE void tiles(const int type, float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t x_block, size_t n_block, bool first, const int R)
 {
     size_t t = 0;
-#define TILE(T) tile(type, y + t * ldy, ldy, n_row, w, x + t * n_block, n_block, T)
-    BY_TOKENS(MOST_TOK, TILE);
+#define TILE(T) tile(type, y + t * ldy, ldy, n_row, w, x + t * x_block, x_block, n_block, first, R, T)
+    if (in_pairs(type) && MOST_TOK > 4) BY_TOKENS(4, TILE);      /* two sums each: there are no registers for more */
+    else BY_TOKENS(MOST_TOK, TILE);
 #undef TILE
 }
 
-typedef void (*tiles_fn)(float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t n_block);
+typedef void (*tiles_fn)(float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t x_block, size_t n_block, bool first);
 
-enum { FEW = 4 };                /* up to so many tokens are computed directly */
+enum { FEW = 2 };                /* up to so many tokens are computed directly */
 
-/* One group of n_row <= N_LANE rows. */
-INLINE void group_of_rows(const int type, const bool x8, tiles_fn many, float *y, size_t ldy, size_t n_row, rows r, const wt_q8 *x, size_t n_tok,
-                          size_t n_block, size_t ahead, part *scratch)
-{
-    size_t t = 0;
-    if (n_tok > FEW) {
-        unfold(type, x8, scratch, r, n_block);
-        many(y, ldy, n_row, scratch, x, n_tok, n_block);
-        return;
-    }
-#define DIRECT(T) direct(type, x8, y + t * ldy, ldy, n_row, r, x + t * n_block, n_block, t ? 0 : ahead, T)
-    BY_TOKENS(FEW, DIRECT);
-#undef DIRECT
-}
-
-/* The last rows, fewer than lanes: plain ones are copied, so that every lane reads something; of interleaved ones the last group fills all. */
+/* Vectors of rows that are less than full: plain rows are copied, so that every lane reads something; of interleaved ones the last group fills all. */
 INLINE rows last_rows(const bool x8, rows r, size_t row_bytes, size_t n_row, uint8_t *copy)
 {
     if (x8) return (rows){ r.p, 0 };
@@ -375,30 +388,60 @@ INLINE rows last_rows(const bool x8, rows r, size_t row_bytes, size_t n_row, uin
     return (rows){ copy, row_bytes };
 }
 
-/* Tokens of which this many bytes are used again and again while groups of rows pass: a share of the second cache. */
-enum { IN_CACHE = 3 << 17 };
+typedef struct matrix { const uint8_t *p; size_t row_bytes, n_row, n_block; uint8_t *copy; } matrix;
 
-INLINE void all_rows(const int type, const bool x8, tiles_fn many, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok,
-                     size_t n_block, void *scratch)
+/* The vector of rows that begins with row i. */
+INLINE rows rows_at(const bool x8, const matrix *m, size_t i)
 {
-    size_t most = IN_CACHE / (n_block * sizeof *x) / MOST_TOK * MOST_TOK;
-    if (most < 4 * MOST_TOK) most = 4 * MOST_TOK;
-    for (size_t t = 0, n; t < n_tok; t += n) {
-        n = n_tok - t < most ? n_tok - t : most;
-        for (size_t i = 0; i < n_row; i += N_LANE) {
-            size_t k = n_row - i < N_LANE ? n_row - i : N_LANE;
-            rows r = { (const uint8_t *)w + i * row_bytes, x8 ? 8 * row_bytes : row_bytes };
-            if (k < N_LANE) r = last_rows(x8, r, row_bytes, k, (uint8_t *)scratch + n_block * WT_QMUL_PART);
-            group_of_rows(type, x8, many, y + t * ldy + i, ldy, k, r, x + t * n_block, n, n_block, N_LANE * row_bytes, scratch);
+    size_t n = m->n_row - i;
+    rows r = { m->p + i * m->row_bytes, x8 ? 8 * m->row_bytes : m->row_bytes };
+    return n < N_LANE ? last_rows(x8, r, m->row_bytes, n, m->copy) : r;
+}
+
+INLINE void few_tokens(const int type, const bool x8, float *y, size_t ldy, const matrix *m, const wt_q8 *x, size_t n_tok)
+{
+    for (size_t i = 0; i < m->n_row; i += N_LANE) {
+        rows r = rows_at(x8, m, i);
+        size_t t = 0, n = m->n_row - i < N_LANE ? m->n_row - i : N_LANE;
+#define DIRECT(T) direct(type, x8, y + t * ldy + i, ldy, n, r, x + t * m->n_block, m->n_block, t ? 0 : N_LANE * m->row_bytes, T)
+        BY_TOKENS(FEW, DIRECT);
+#undef DIRECT
+    }
+}
+
+INLINE void many_tokens(const int type, const bool x8, tiles_fn one, tiles_fn most, float *y, size_t ldy, const matrix *m, const wt_q8 *x, size_t n_tok, part *w)
+{
+    for (size_t i = 0, k; i < m->n_row; i += k * N_LANE) {
+        k = m->n_row - i > (MOST_ROWS - 1) * N_LANE ? MOST_ROWS : 1;
+        size_t n = m->n_row - i < k * N_LANE ? m->n_row - i : k * N_LANE;
+        for (size_t b = 0; b < m->n_block; b += SPAN) {
+            size_t span = m->n_block - b < SPAN ? m->n_block - b : SPAN;
+            for (size_t r = 0; r < k; r++) unfold(type, x8, w + r * SPAN, rows_at(x8, m, i + r * N_LANE), b, span);
+            (k == MOST_ROWS ? most : one)(y + i, ldy, n, w, x + b, n_tok, m->n_block, span, b == 0);
         }
     }
 }
 
+/* Tokens of which this many bytes are used again and again while rows pass: a share of the second cache. */
+enum { IN_CACHE = 3 << 17 };
+
+INLINE void all_rows(const int type, const bool x8, tiles_fn one, tiles_fn most, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row,
+                     const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch)
+{
+    matrix m = { w, row_bytes, n_row, n_block, (uint8_t *)scratch + MOST_ROWS * SPAN * sizeof(part) };
+    if (n_tok <= FEW) { few_tokens(type, x8, y, ldy, &m, x, n_tok); return; }
+    size_t at_once = IN_CACHE / (n_block * sizeof *x) / MOST_TOK * MOST_TOK;
+    if (at_once < 8 * MOST_TOK) at_once = 8 * MOST_TOK;
+    for (size_t t = 0; t < n_tok; t += at_once)
+        many_tokens(type, x8, one, most, y + t * ldy, ldy, &m, x + t * n_block, n_tok - t < at_once ? n_tok - t : at_once, scratch);
+}
+
 #define EACH(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS)
 #define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch
+#define TILES float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t x_block, size_t n_block, bool first
 #define DEFINE(T) \
-    static __attribute__((noinline)) void tiles_##T(float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t n_block) \
-    { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, n_block); } \
-    static void qmul_##T(ARGS) { all_rows(WT_##T, false, tiles_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
-    static void qmul_##T##_X8(ARGS) { all_rows(WT_##T, true, tiles_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
+    static __attribute__((noinline)) void one_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, 1); } \
+    static __attribute__((noinline)) void most_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, MOST_ROWS); } \
+    static void qmul_##T(ARGS) { all_rows(WT_##T, false, one_##T, most_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
+    static void qmul_##T##_X8(ARGS) { all_rows(WT_##T, true, one_##T, most_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
 #define FILL(T) k->qmul[WT_##T] = qmul_##T; k->qmul[WT_##T##_X8] = qmul_##T##_X8;

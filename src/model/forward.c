@@ -2,7 +2,7 @@
  *   x += attention(norm(x));  x += experts(norm(x)) + shared(norm(x)), or feed-forward(norm(x));  logits = head(norm(x)). */
 #include "model/forward.h"
 
-#include "op/ops.h"
+#include "op/linear.h"
 #include <string.h>
 
 typedef struct pass {
@@ -12,51 +12,37 @@ typedef struct pass {
     const wt_kv_cache *kv;
     const wt_batch *b;
     wt_tensor *angle;      /* of rope */
-    wt_tensor *x;          /* residual stream [n_tok, d_model] */
+    wt_tensor *x, *next;   /* residual stream [n_tok, d_model], before and after the layer */
 } pass;
 
-/* x W^T, plus the bias and under the norm where the family has them. */
-static wt_status project(const pass *p, wt_tensor *x, const wt_tensor *w, const wt_tensor *bias, const wt_tensor *norm, wt_tensor **y)
+/* The bias and the norm of a projection, where the family has them. */
+static wt_status finish(const pass *p, const wt_tensor *bias, const wt_tensor *norm, wt_tensor **y)
 {
-    WT_TRY(wt_op_linear(p->r, x, w, y));
     if (bias) WT_TRY(wt_op_bias(p->r, *y, bias, y));
-    return norm ? wt_op_norm(p->r, *y, norm, p->m->cfg.norm_eps, y) : WITAN_OK;
-}
-
-static void remember(const pass *p, const wt_tensor *k, const wt_tensor *v)
-{
-    size_t width = (size_t)k->shape[1];
-    for (int32_t t = 0; t < p->b->n_tok; t++) {
-        float *kd, *vd;
-        wt_kv_slot(p->kv, p->r->layer, p->b->seq[t], p->b->pos[t], &kd, &vd);
-        memcpy(kd, k->f32 + (size_t)t * width, width * sizeof *kd);
-        memcpy(vd, v->f32 + (size_t)t * width, width * sizeof *vd);
-    }
+    return norm ? wt_op_norm(p->r, *y, norm, p->m->cfg.norm_eps, false, y) : WITAN_OK;
 }
 
 static wt_status attention(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
 {
     const wt_config *c = &p->m->cfg;
-    bool halves = p->m->arch->rope == WT_ROPE_HALVES;
+    wt_kv_view cache = wt_kv_view_of(p->kv);
     wt_tensor *h, *q, *k, *v, *o;
-    WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, &h));
-    WT_TRY(project(p, h, l->wq, l->bq, l->q_norm, &q));
-    WT_TRY(project(p, h, l->wk, l->bk, l->k_norm, &k));
-    WT_TRY(project(p, h, l->wv, l->bv, NULL, &v));
-    WT_TRY(wt_op_rope(p->r, q, p->angle, c->d_head, halves, &q));
-    WT_TRY(wt_op_rope(p->r, k, p->angle, c->d_head, halves, &k));
-    remember(p, k, v);
-    wt_kv_view view = wt_kv_view_of(p->kv);
-    WT_TRY(wt_op_attention(p->r, q, &view, p->b->seq, p->b->pos, c->n_head, c->n_head_kv, c->d_head, &o));
-    WT_TRY(project(p, o, l->wo, l->bo, NULL, &h));
+    WT_TRY(wt_op_norm(p->r, x, l->attn_norm, c->norm_eps, wt_uses_bytes(p->r->k, l->wq), &h));
+    WT_TRY(wt_op_linear_n(p->r, h, 3, (const wt_tensor *[]){ l->wq, l->wk, l->wv }, (wt_tensor **[]){ &q, &k, &v }));
+    WT_TRY(finish(p, l->bq, l->q_norm, &q));
+    WT_TRY(finish(p, l->bk, l->k_norm, &k));
+    WT_TRY(finish(p, l->bv, NULL, &v));
+    wt_op_rope_keep(p->r, q, k, v, p->angle, p->m->arch->rope == WT_ROPE_HALVES, &cache, p->b->seq, p->b->pos);
+    WT_TRY(wt_op_attention(p->r, q, &cache, p->b->seq, p->b->pos, &o));
+    WT_TRY(wt_op_linear(p->r, o, l->wo, &h));
+    WT_TRY(finish(p, l->bo, NULL, &h));
     return wt_op_add(p->r, x, h, y);
 }
 
 static wt_status ffn(const pass *p, const wt_ffn *f, wt_tensor *h, wt_tensor **y)
 {
     wt_tensor *gate, *up;
-    WT_TRY(wt_op_linear(p->r, h, f->gate, &gate));
-    WT_TRY(wt_op_linear(p->r, h, f->up, &up));
+    WT_TRY(wt_op_linear_n(p->r, h, 2, (const wt_tensor *[]){ f->gate, f->up }, (wt_tensor **[]){ &gate, &up }));
     WT_TRY(wt_op_silu_mul(p->r, gate, up, &gate));
     return wt_op_linear(p->r, gate, f->down, y);
 }
@@ -79,12 +65,14 @@ static wt_status experts(const pass *p, const wt_layer *l, wt_tensor *h, const w
     return wt_op_add(p->r, routed, shared, y);
 }
 
-static wt_status block(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor **y)
+static wt_status block(const pass *p, const wt_layer *l, const wt_tensor *x, wt_tensor *y)
 {
     wt_tensor *h, *f;
-    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, &h));
+    const wt_tensor *first = l->n_exp ? &wt_expert_store_layer(p->m->experts, p->r->layer)->expert->gate : l->dense.gate;
+    WT_TRY(wt_op_norm(p->r, x, l->ffn_norm, p->m->cfg.norm_eps, wt_uses_bytes(p->r->k, first), &h));
     WT_TRY(l->n_exp ? experts(p, l, h, x, &f) : ffn(p, &l->dense, h, &f));
-    return wt_op_add(p->r, x, f, y);
+    wt_op_add_into(p->r, x, f, y);
+    return WITAN_OK;
 }
 
 static wt_status layers(pass *p)
@@ -96,8 +84,10 @@ static wt_status layers(pass *p)
         p->r->layer = i;
         WT_TRY(wt_go_on(p->r->cx));
         WT_TRY(attention(p, l, p->x, &y));
-        WT_TRY(block(p, l, y, &y));
-        memcpy(p->x->f32, y->f32, y->n * sizeof *y->f32);
+        WT_TRY(block(p, l, y, p->next));
+        wt_tensor *before = p->x;
+        p->x = p->next;
+        p->next = before;
         wt_rewind(p->r->a, mark);
     }
     return WITAN_OK;
@@ -112,7 +102,7 @@ static wt_status head(const pass *p, float *logits)
     WT_TRY(wt_tensor_new(p->r->a, 2, (int64_t[]){ p->b->n_want, (int64_t)d }, &rows));
     for (int32_t t = 0; t < p->b->n_tok; t++)
         if (p->b->want[t]) memcpy(rows->f32 + d * n++, p->x->f32 + (size_t)t * d, d * sizeof *rows->f32);
-    WT_TRY(wt_op_norm(p->r, rows, p->m->out_norm, p->m->cfg.norm_eps, &rows));
+    WT_TRY(wt_op_norm(p->r, rows, p->m->out_norm, p->m->cfg.norm_eps, wt_uses_bytes(p->r->k, p->m->head), &rows));
     WT_TRY(wt_op_linear(p->r, rows, p->m->head, &y));
     memcpy(logits, y->f32, y->n * sizeof *logits);
     return WITAN_OK;
@@ -127,6 +117,7 @@ wt_status wt_forward(wt_run *r, const wt_model *m, const wt_mask *mask, const wt
     r->token_pos = b->pos;
     wt_status st = wt_op_embed(r, m->embed, b->id, b->n_tok, &p.x);
     if (st == WITAN_OK) st = wt_op_rope_table(r, b->pos, b->n_tok, m->cfg.rope_freq, m->cfg.n_rot, m->cfg.rope_size, &p.angle);
+    if (st == WITAN_OK) st = wt_tensor_new(r->a, p.x->n_dim, p.x->shape, &p.next);
     if (st == WITAN_OK) st = layers(&p);
     if (st == WITAN_OK) st = head(&p, logits);
     wt_rewind(r->a, mark);

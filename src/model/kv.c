@@ -1,19 +1,35 @@
 /* The paged KV cache. */
 #include "model/kv.h"
 
-wt_status wt_kv_open(wt_ctx *cx, wt_kv_cache *kv, int32_t n_layer, int32_t width, int32_t n_seq, int32_t n_ctx)
+enum { ALIGN = 64 };
+
+wt_type wt_kv_type_of(const wt_ctx *cx, witan_kv asked)
 {
-    *kv = (wt_kv_cache){ .cx = cx, .n_layer = n_layer, .width = width, .n_seq = n_seq };
+    static const wt_type type[] = { [WITAN_KV_F32] = WT_F32, [WITAN_KV_F16] = WT_F16, [WITAN_KV_Q8_0] = WT_Q8_0 };
+    return asked > WITAN_KV_AUTO && asked <= WITAN_KV_Q8_0 ? type[asked] : cx->exact ? WT_F32 : WT_F16;
+}
+
+size_t wt_kv_bytes(const wt_config *c, wt_type type)
+{
+    return 2 * (size_t)c->n_layer * (size_t)c->n_head_kv * (wt_kv_panel_bytes(type, c->d_head) / WT_PAGE);
+}
+
+wt_status wt_kv_open(wt_ctx *cx, wt_kv_cache *kv, const wt_config *c, wt_type type, int32_t n_seq, int32_t n_ctx)
+{
+    *kv = (wt_kv_cache){ .cx = cx, .type = type, .n_layer = c->n_layer, .n_head = c->n_head_kv, .d_head = c->d_head, .n_seq = n_seq };
     kv->pages_per_seq = (n_ctx + WT_PAGE - 1) / WT_PAGE;
-    size_t n_page, row, all;
+    kv->panel = wt_kv_panel_bytes(type, c->d_head);
+    size_t n_page, page, all;
     bool over = wt_mul_over((size_t)n_seq, (size_t)kv->pages_per_seq, &n_page) || n_page > INT32_MAX;
-    over = over || wt_mul_over((size_t)n_layer * 2 * WT_PAGE, (size_t)width, &row) || wt_mul_over(row, n_page, &all);
-    if (over) return wt_fail(cx, WT_ELIMIT, "KV cache: %d sequences of %d tokens are more than memory can address", n_seq, n_ctx);
+    over = over || wt_mul_over((size_t)c->n_layer * 2 * (size_t)c->n_head_kv, kv->panel, &page) || wt_mul_over(page, n_page, &all);
+    if (over || wt_add_over(all, ALIGN, &all))
+        return wt_fail(cx, WT_ELIMIT, "KV cache: %d sequences of %d tokens are more than memory can address", n_seq, n_ctx);
     kv->n_page = (int32_t)n_page;
-    kv->data = wt_realloc(cx, NULL, all, sizeof *kv->data);   /* not zeroed: untouched pages cost nothing */
+    kv->memory = wt_realloc(cx, NULL, all, 1);   /* not zeroed: untouched pages cost nothing */
     kv->table = wt_alloc(cx, n_page, sizeof *kv->table);
     kv->spare = wt_alloc(cx, n_page, sizeof *kv->spare);
-    if (!kv->data || !kv->table || !kv->spare) { wt_kv_free(kv); return WITAN_ENOMEM; }
+    if (!kv->memory || !kv->table || !kv->spare) { wt_kv_free(kv); return WITAN_ENOMEM; }
+    kv->data = (uint8_t *)kv->memory + (ALIGN - (uintptr_t)kv->memory % ALIGN) % ALIGN;
     for (int32_t i = 0; i < kv->n_page; i++) {
         kv->table[i] = -1;
         kv->spare[i] = kv->n_page - 1 - i;
@@ -24,7 +40,7 @@ wt_status wt_kv_open(wt_ctx *cx, wt_kv_cache *kv, int32_t n_layer, int32_t width
 
 void wt_kv_free(wt_kv_cache *kv)
 {
-    wt_free(kv->cx, kv->data);
+    wt_free(kv->cx, kv->memory);
     wt_free(kv->cx, kv->table);
     wt_free(kv->cx, kv->spare);
     *kv = (wt_kv_cache){ .cx = kv->cx };
@@ -50,23 +66,13 @@ void wt_kv_clear(wt_kv_cache *kv, int32_t seq)
         }
 }
 
-static float *page_at(const wt_kv_cache *kv, int32_t layer, int32_t seq, int32_t p)
-{
-    int32_t page = kv->table[(size_t)seq * (size_t)kv->pages_per_seq + (size_t)p];
-    return kv->data + ((size_t)page * (size_t)kv->n_layer + (size_t)layer) * 2 * WT_PAGE * (size_t)kv->width;
-}
-
-void wt_kv_slot(const wt_kv_cache *kv, int32_t layer, int32_t seq, int32_t pos, float **k, float **v)
-{
-    *k = page_at(kv, layer, seq, pos / WT_PAGE) + (size_t)(pos % WT_PAGE) * (size_t)kv->width;
-    *v = *k + (size_t)WT_PAGE * (size_t)kv->width;
-}
-
-static void rows(const void *self, int32_t layer, int32_t seq, int32_t p, const float **k, const float **v)
+static void panels(const void *self, int32_t layer, int32_t seq, int32_t p, int32_t head, void **keys, void **values)
 {
     const wt_kv_cache *kv = self;
-    *k = page_at(kv, layer, seq, p);
-    *v = *k + (size_t)WT_PAGE * (size_t)kv->width;
+    size_t page = (size_t)kv->table[(size_t)seq * (size_t)kv->pages_per_seq + (size_t)p];
+    uint8_t *at = kv->data + ((page * (size_t)kv->n_layer + (size_t)layer) * (size_t)kv->n_head + (size_t)head) * 2 * kv->panel;
+    *keys = at;
+    *values = at + kv->panel;
 }
 
-wt_kv_view wt_kv_view_of(const wt_kv_cache *kv) { return (wt_kv_view){ kv, WT_PAGE, rows }; }
+wt_kv_view wt_kv_view_of(const wt_kv_cache *kv) { return (wt_kv_view){ kv, kv->type, kv->n_head, kv->d_head, panels }; }

@@ -3,25 +3,28 @@
 #ifndef WT_MODEL_KV_H
 #define WT_MODEL_KV_H
 
-#include "op/ops.h"
-
-enum { WT_PAGE = 64 };
+#include "model/model.h"
+#include "op/kv.h"
 
 typedef struct wt_kv_cache {
     wt_ctx *cx;
-    int32_t n_layer, width, n_seq, pages_per_seq, n_page;   /* width: n_head_kv * d_head */
-    float *data;                 /* [n_page, n_layer, 2, WT_PAGE, width] */
+    wt_type type;                /* F32, F16 or Q8_0 */
+    int32_t n_layer, n_head, d_head, n_seq, pages_per_seq, n_page;
+    size_t panel;                /* bytes */
+    void *memory;
+    uint8_t *data;               /* of it, aligned: [n_page, n_layer, n_head, 2] panels (op/kv.h) */
     int32_t *table;              /* [n_seq, pages_per_seq] page numbers, -1: none */
     int32_t *spare, n_spare;     /* stack of free pages */
 } wt_kv_cache;
 
-wt_status wt_kv_open(wt_ctx *cx, wt_kv_cache *kv, int32_t n_layer, int32_t width, int32_t n_seq, int32_t n_ctx);
+/* What keys and values are kept as: what is asked for, else F16, and F32 where results are to be exact. */
+wt_type wt_kv_type_of(const wt_ctx *cx, witan_kv asked);
+size_t wt_kv_bytes(const wt_config *c, wt_type type);    /* that one position takes, in all layers */
+wt_status wt_kv_open(wt_ctx *cx, wt_kv_cache *kv, const wt_config *c, wt_type type, int32_t n_seq, int32_t n_ctx);
 void wt_kv_free(wt_kv_cache *kv);
 /* Makes sure that positions [0, n) of a sequence have pages. There is always room up to n_ctx. */
 void wt_kv_reserve(wt_kv_cache *kv, int32_t seq, int32_t n);
 void wt_kv_clear(wt_kv_cache *kv, int32_t seq);
-/* Where the key and the value of (layer, seq, pos) go. */
-void wt_kv_slot(const wt_kv_cache *kv, int32_t layer, int32_t seq, int32_t pos, float **k, float **v);
 wt_kv_view wt_kv_view_of(const wt_kv_cache *kv);
 
 #endif

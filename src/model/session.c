@@ -29,6 +29,7 @@ wt_status witan_session_new(wt_ctx *cx, const wt_model *m, const witan_session_o
     if (!o.n_ctx) o.n_ctx = m->cfg.n_ctx_train;
     if (o.n_seq < 0 || o.n_seq > MOST_SEQ) return wt_fail(cx, WT_EARG, "sequences: %d is outside [1, %d]", o.n_seq, MOST_SEQ);
     if (o.n_ctx < 0 || o.n_ctx > 1 << 24) return wt_fail(cx, WT_EARG, "context: %d is outside [1, %d] tokens", o.n_ctx, 1 << 24);
+    if (o.kv_type < WITAN_KV_AUTO || o.kv_type > WITAN_KV_Q8_0) return wt_fail(cx, WT_EARG, "KV cache: type %d is unknown", o.kv_type);
     if (o.plan) WT_TRY(witan_plan_check(cx, o.plan, m));
     witan_session *s = wt_alloc(cx, 1, sizeof *s);
     if (!s) return WITAN_ENOMEM;
@@ -39,7 +40,7 @@ wt_status witan_session_new(wt_ctx *cx, const wt_model *m, const witan_session_o
     s->n_ctx = o.n_ctx;
     s->n_seq = o.n_seq;
     wt_arena_init(&s->arena, cx, (size_t)1 << 20);
-    wt_status st = wt_kv_open(cx, &s->kv, m->cfg.n_layer, m->cfg.n_head_kv * m->cfg.d_head, o.n_seq, o.n_ctx);
+    wt_status st = wt_kv_open(cx, &s->kv, &m->cfg, wt_kv_type_of(cx, o.kv_type), o.n_seq, o.n_ctx);
     if (st == WITAN_OK) {
         s->len = wt_alloc(cx, (size_t)o.n_seq, sizeof *s->len);
         s->fresh = wt_alloc(cx, (size_t)o.n_seq, sizeof *s->fresh);

@@ -202,7 +202,7 @@ static wt_status buffers(job *j)
     size_t extra = CHUNK * (j->rows > 2 * WT_ROW_BLOCK ? j->rows : 2 * WT_ROW_BLOCK);
     if (j->hidden_floats && !(j->h = wt_take_n(r.a, n * j->ff, sizeof *j->h))) return WITAN_ENOMEM;
     if (j->hidden_bytes && !(j->hq = wt_take_n(r.a, n * (j->ff / 32 + 1), sizeof *j->hq))) return WITAN_ENOMEM;
-    j->n_scratch = (WT_SCRATCH_ROWS * widest + extra + 15) / 16 * 16;
+    j->n_scratch = (WT_SCRATCH(widest) + extra + 15) / 16 * 16;
     j->scratch = wt_take_n(r.a, (size_t)r.cx->threads * j->n_scratch, sizeof *j->scratch);
     if (!tok || !j->scratch) return WITAN_ENOMEM;
     for (int32_t i = 0; i < j->rt->n_pair; i++) tok[i] = pair_token(j->rt, j->rt->order[i]);

@@ -6,7 +6,7 @@
 
 #include "base/thread.h"
 
-_Static_assert(WT_QMUL_SCRATCH <= 32 * WT_SCRATCH_ROWS * sizeof(float), "scratch serves products of bytes too");
+_Static_assert(WT_QMUL_ROWS <= 32 * WT_SCRATCH_ROWS * sizeof(float), "scratch serves products of bytes too");
 
 /* n_row <= WT_ROW_BLOCK rows of w as floats. */
 static const float *as_floats(const wt_kernels *k, const wt_tensor *w, const uint8_t *from, size_t row_bytes, size_t n_row, size_t n_in, float *scratch)
@@ -84,7 +84,7 @@ typedef struct job {
 static void tasks(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
-    float *scratch = j->scratch + (size_t)worker * WT_SCRATCH_ROWS * j->n_in;
+    float *scratch = j->scratch + (size_t)worker * WT_SCRATCH(j->n_in);
     for (size_t i = begin, m = 0; i < end; i++) {
         while (i >= j->task[m + 1]) m++;
         size_t n_out = (size_t)j->w[m]->shape[0], row = (i - j->task[m]) * j->rows, n = n_out - row < j->rows ? n_out - row : j->rows;
@@ -119,7 +119,7 @@ wt_status wt_op_linear_n(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *con
     j.rows = rows_of_a_task(r, total, j.n_tok);
     for (size_t m = 0; m < n; m++) j.task[m + 1] = j.task[m] + ((size_t)w[m]->shape[0] + j.rows - 1) / j.rows;
     wt_mark mark = wt_mark_set(r->a);
-    j.scratch = wt_take_n(r->a, (size_t)r->cx->threads * WT_SCRATCH_ROWS * n_in, sizeof *j.scratch);
+    j.scratch = wt_take_n(r->a, (size_t)r->cx->threads * WT_SCRATCH(n_in), sizeof *j.scratch);
     if (!j.scratch) return WITAN_ENOMEM;
     wt_parallel(r->cx, j.task[n], grain, tasks, &j);
     wt_rewind(r->a, mark);

@@ -6,8 +6,9 @@
 
 enum { WT_ROW_BLOCK = 32 };      /* rows are handed out in multiples of so many: outputs of one block of 32 values */
 
-/* Floats of scratch for each value of a row: blocks of rows unpacked, and a group of rows in any block type; or what products of bytes need. */
+/* Floats of scratch for rows of n_in values: a block of rows unpacked, and a group of rows in any block type; or what products of bytes need. */
 enum { WT_SCRATCH_ROWS = WT_ROW_BLOCK + 16 };
+#define WT_SCRATCH(n_in) (WT_QMUL_PARTS / sizeof(float) + ((n_in) + 15) / 16 * 16 * WT_SCRATCH_ROWS)
 
 /* Whether the tier multiplies this matrix with bytes; else blocks are unpacked to float. */
 static inline bool wt_uses_bytes(const wt_kernels *k, const wt_tensor *w) { return k->qmul[w->type] && w->shape[w->n_dim - 1] % 32 == 0; }
@@ -15,7 +16,7 @@ static inline bool wt_uses_bytes(const wt_kernels *k, const wt_tensor *w) { retu
 /* The tokens of a product: float rows f [n_tok], ldf apart, or the same as bytes q [n_tok, n_in / 32]. */
 typedef struct wt_rows_x { const float *f; size_t ldf; const wt_q8 *q; } wt_rows_x;
 
-/* y[t*ldy + i] = row (row + i) of w times token t, i < n_row, t < n_tok. scratch holds WT_SCRATCH_ROWS * n_in floats, 64-byte aligned. */
+/* y[t*ldy + i] = row (row + i) of w times token t, i < n_row, t < n_tok. scratch holds WT_SCRATCH(n_in) floats, 64-byte aligned. */
 void wt_rows_matmul(const wt_kernels *k, const wt_tensor *w, int64_t row, int64_t n_row, const wt_rows_x *x, size_t n_tok, float *y, size_t ldy,
                     float *scratch);
 

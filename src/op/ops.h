@@ -3,24 +3,28 @@
 #ifndef WT_OP_OPS_H
 #define WT_OP_OPS_H
 
+#include "op/kv.h"
 #include "op/run.h"
 
 /* y[t] = row ids[t] of table [n_vocab, d]. Ids are checked by the caller. */
 wt_status wt_op_embed(wt_run *r, const wt_tensor *table, const int32_t *ids, int32_t n_tok, wt_tensor **y);
-/* y = x / sqrt(mean(x^2) + eps) * w, over pieces of w's length: the whole row, or each head when w is [d_head]. */
-wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float eps, wt_tensor **y);
+/* y = x / sqrt(mean(x^2) + eps) * w, over pieces of w's length: the whole row, or each head when w is [d_head]. bytes: y is going to meet weights
+ * in blocks, so y->q8 is made too. */
+wt_status wt_op_norm(wt_run *r, const wt_tensor *x, const wt_tensor *w, float eps, bool bytes, wt_tensor **y);
 /* y = x W^T, W [n_out, n_in] of any readable block type. Where the tier has a product for the type, x is rounded to bytes, once for all its
  * products (x->q8). */
 wt_status wt_op_linear(wt_run *r, wt_tensor *x, const wt_tensor *w, wt_tensor **y);
 /* The same for n <= 4 matrices w that share x, in one pass: *y[i] = x w[i]^T. */
 wt_status wt_op_linear_n(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *const w[], wt_tensor **y[]);
-/* Cosines and sines of a batch, [n_tok, n_rot / 2, 2]: angle pos[t] * freq[i] times size. freq [n_rot / 2]. Shared by all layers and heads. */
+/* Cosines and sines of a batch, [n_tok, 2, n_rot / 2]: of angle pos[t] * freq[i], times size. freq [n_rot / 2]. Shared by all layers and heads. */
 wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, const double *freq, int32_t n_rot, float size, wt_tensor **table);
-/* y = x with the first n_rot values of every head of d_head turned by the table. halves: value i turns with i + n_rot/2;
- * else 2i with 2i+1. */
-wt_status wt_op_rope(wt_run *r, const wt_tensor *x, const wt_tensor *table, int32_t d_head, bool halves, wt_tensor **y);
-/* y = a + b */
+/* Turns the first n_rot values of every head of q and k by the table, in place, and keeps k and v in the cache, whose pages are there. halves: value
+ * i turns with i + n_rot/2; else 2i with 2i+1. q [n_tok, group * n_head, d_head], k, v [n_tok, n_head, d_head] with kv's n_head and d_head. */
+void wt_op_rope_keep(wt_run *r, wt_tensor *q, wt_tensor *k, const wt_tensor *v, const wt_tensor *table, bool halves, const wt_kv_view *kv,
+                     const int32_t *seq, const int32_t *pos);
+/* y = a + b; the second into a tensor that is there, other than a and b. */
 wt_status wt_op_add(wt_run *r, const wt_tensor *a, const wt_tensor *b, wt_tensor **y);
+void wt_op_add_into(wt_run *r, const wt_tensor *a, const wt_tensor *b, wt_tensor *y);
 /* y[t] = x[t] + b, b [width] F32 */
 wt_status wt_op_bias(wt_run *r, const wt_tensor *x, const wt_tensor *b, wt_tensor **y);
 /* y = gate / (1 + exp(-gate)) * up */
@@ -30,18 +34,9 @@ wt_status wt_op_gate_rows(wt_run *r, const wt_tensor *x, const wt_tensor *w, con
 /* y = softmax of each row. */
 wt_status wt_op_softmax(wt_run *r, const wt_tensor *x, wt_tensor **y);
 
-/* Keys and values of one layer by pages: the reader asks for the row of a (sequence, position). */
-typedef struct wt_kv_view {
-    const void *self;
-    int32_t page;                                                              /* tokens per page */
-    /* First row of page p of a sequence: k and v [page, n_head_kv * d_head]. */
-    void (*rows)(const void *self, int32_t layer, int32_t seq, int32_t p, const float **k, const float **v);
-} wt_kv_view;
-
-/* Causal grouped-query attention: query head h reads key/value head h / (n_head / n_head_kv); token t sees positions
- * 0 .. pos[t] of its sequence. q, y [n_tok, n_head * d_head]; scores scaled by 1/sqrt(d_head). The order of every sum depends on
- * the position only. */
-wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_kv_view *kv, const int32_t *seq, const int32_t *pos,
-                          int32_t n_head, int32_t n_head_kv, int32_t d_head, wt_tensor **y);
+/* Causal grouped-query attention: as many query heads as q has for each of kv's read one key/value head, in order; token t sees positions
+ * 0 .. pos[t] of its sequence, which the cache holds. q, y [n_tok, group * n_head * d_head]; scores scaled by 1/sqrt(d_head). The order of every
+ * sum depends on the position only. */
+wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_kv_view *kv, const int32_t *seq, const int32_t *pos, wt_tensor **y);
 
 #endif

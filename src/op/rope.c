@@ -1,40 +1,74 @@
-/* Rotary position embedding (RoFormer, arXiv 2104.09864, eq. 34), with the angles of a batch computed once. */
+/* Rotary position embedding (RoFormer, arXiv 2104.09864, eq. 34), with the angles of a batch computed once; and keeping what it turned. */
 #include "op/ops.h"
 
+#include "base/thread.h"
 #include <math.h>
 #include <string.h>
 
+/* ---- angles ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct angles { const int32_t *pos; const double *freq; size_t half; float size, *out; } angles;
+
+static void angles_of_tokens(void *arg, size_t begin, size_t end, int worker)
+{
+    const angles *a = arg;
+    (void)worker;
+    for (size_t t = begin; t < end; t++) {
+        float *out = a->out + t * 2 * a->half;
+        for (size_t i = 0; i < a->half; i++) {
+            double angle = a->pos[t] * a->freq[i];
+            out[i] = a->size * (float)cos(angle);
+            out[a->half + i] = a->size * (float)sin(angle);
+        }
+    }
+}
+
 wt_status wt_op_rope_table(wt_run *r, const int32_t *pos, int32_t n_tok, const double *freq, int32_t n_rot, float size, wt_tensor **table)
 {
-    int32_t half = n_rot / 2;
-    WT_TRY(wt_tensor_new(r->a, 3, (int64_t[]){ n_tok, half, 2 }, table));
-    float *out = (*table)->f32;
-    for (int32_t t = 0; t < n_tok; t++)
-        for (int32_t i = 0; i < half; i++, out += 2) {
-            double angle = pos[t] * freq[i];
-            out[0] = size * (float)cos(angle);
-            out[1] = size * (float)sin(angle);
-        }
+    WT_TRY(wt_tensor_new(r->a, 3, (int64_t[]){ n_tok, 2, n_rot / 2 }, table));
+    angles a = { pos, freq, (size_t)n_rot / 2, size, (*table)->f32 };
+    wt_parallel(r->cx, (size_t)n_tok, 256 / (a.half + 1) + 1, angles_of_tokens, &a);
     return WITAN_OK;
 }
 
-wt_status wt_op_rope(wt_run *r, const wt_tensor *x, const wt_tensor *table, int32_t d_head, bool halves, wt_tensor **y)
+/* ---- turning and keeping ----------------------------------------------------------------------------------------------- */
+
+typedef struct job {
+    const wt_run *r;
+    float *q, *k;
+    const float *v, *table;
+    const wt_kv_view *kv;
+    const int32_t *seq, *pos;
+    size_t n_tok, half, group;
+    bool halves;
+} job;
+
+/* One key/value head of one token, with the query heads that read it. */
+static void keep(const job *j, size_t t, size_t head)
 {
-    size_t n_tok = (size_t)table->shape[0], half = (size_t)table->shape[1], width = x->n / n_tok;
-    size_t step = halves ? 1 : 2, other = halves ? half : 1;
-    WT_TRY(wt_tensor_new(r->a, x->n_dim, x->shape, y));
-    for (size_t t = 0; t < n_tok; t++) {
-        const float *cs = table->f32 + t * half * 2;
-        for (size_t h = 0; h < width; h += (size_t)d_head) {
-            const float *in = x->f32 + t * width + h;
-            float *out = (*y)->f32 + t * width + h;
-            for (size_t i = 0; i < half; i++) {
-                float a = in[i * step], b = in[i * step + other], c = cs[2 * i], s = cs[2 * i + 1];
-                out[i * step] = a * c - b * s;
-                out[i * step + other] = b * c + a * s;
-            }
-            memcpy(out + 2 * half, in + 2 * half, ((size_t)d_head - 2 * half) * sizeof *out);
-        }
-    }
-    return WITAN_OK;
+    const wt_kernels *k = j->r->k;
+    size_t d = (size_t)j->kv->d_head, at = t * (size_t)j->kv->n_head + head;
+    const float *cs = j->table + t * 2 * j->half;
+    void *keys, *values;
+    for (size_t g = 0; g < j->group; g++) k->turn(j->q + (at * j->group + g) * d, cs, j->half, j->halves);
+    k->turn(j->k + at * d, cs, j->half, j->halves);
+    j->kv->panels(j->kv->self, j->r->layer, j->seq[t], j->pos[t] / WT_PAGE, (int32_t)head, &keys, &values);
+    wt_kv_put(k, j->kv, keys, values, j->pos[t] % WT_PAGE, j->k + at * d, j->v + at * d);
+}
+
+/* Heads outside, tokens inside: neighbours in a panel are written one after another. */
+static void tasks(void *arg, size_t begin, size_t end, int worker)
+{
+    const job *j = arg;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) keep(j, i % j->n_tok, i / j->n_tok);
+}
+
+void wt_op_rope_keep(wt_run *r, wt_tensor *q, wt_tensor *k, const wt_tensor *v, const wt_tensor *table, bool halves, const wt_kv_view *kv,
+                     const int32_t *seq, const int32_t *pos)
+{
+    size_t n_tok = (size_t)table->shape[0], d = (size_t)kv->d_head;
+    wt_assert(k->n == n_tok * (size_t)kv->n_head * d && v->n == k->n && q->n % k->n == 0);
+    job j = { r, q->f32, k->f32, v->f32, table->f32, kv, seq, pos, n_tok, (size_t)table->shape[2], q->n / k->n, halves };
+    wt_parallel(r->cx, n_tok * (size_t)kv->n_head, 8192 / (d * (j.group + 3)) + 1, tasks, &j);
 }
