@@ -40,7 +40,7 @@ static needs count(const wt_model *m, double tokens, double rows)
             const wt_layer *l = m->layer + role.layer;
             share = expected_experts(l, tokens) / l->n_exp;
             used = (double)l->route.n_used / l->n_exp;
-        } else if (t == m->head) used = rows / tokens;
+        } else if (role.part == WT_PART_HEAD || (t == m->embed && m->head == m->embed)) used = rows / tokens;
         else if (t == m->embed) continue;
         n.read += (double)t->bytes * share;
         n.params += (double)t->n * used;

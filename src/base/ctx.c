@@ -36,6 +36,7 @@ wt_ctx *witan_ctx_new(const witan_config *config)
                     .log = c.log, .log_user = c.log_user };
     atomic_init(&cx->canceled, false);
     cx->exact = c.exact;
+    cx->pin = c.pin;
     read_environment(cx, c.tier);
     witan_set_threads(cx, c.threads);
     return cx;

@@ -15,6 +15,7 @@ struct witan_ctx {
     struct wt_pool *pool;      /* worker threads, made when first needed (thread.c) */
     char tier[16];             /* asked for; "" = best */
     bool exact;                /* activations stay float */
+    bool pin;                  /* threads stay on processors */
     atomic_bool canceled;
     wt_status code;
     char error[1024];

@@ -28,6 +28,7 @@ struct wt_pool {
     pthread_cond_t wake, idle;
     worker w[WT_MAX_THREADS];
     int n;                       /* threads made, besides the caller */
+    bool pinned;
     atomic_bool stop;
     atomic_int asleep, waiting;  /* workers; the caller */
     int wanted;                  /* workers that may join this job: those with numbers up to it */
@@ -58,6 +59,55 @@ int32_t wt_cpu_count(void)
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1, limit = quota();
     if (limit && limit < n) n = limit;
     return n < 1 ? 1 : n > WT_MAX_THREADS ? WT_MAX_THREADS : n;
+}
+
+/* ---- processors -------------------------------------------------------------------------------------------------------- */
+
+/* The first of the processors that share a core with this one; itself where the system does not tell. */
+static int core_of(int cpu)
+{
+    char path[80];
+    int first = cpu;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    FILE *f = fopen(path, "re");
+    if (!f) return cpu;
+    if (fscanf(f, "%d", &first) != 1) first = cpu;
+    fclose(f);
+    return first;
+}
+
+/* The n-th processor that this process may use, counting one of each core before second ones; -1: there are fewer. */
+static int nth_cpu(int n)
+{
+    cpu_set_t may, used;
+    if (sched_getaffinity(0, sizeof may, &may)) return -1;
+    for (int round = 0; round < CPU_SETSIZE && CPU_COUNT(&may); round++) {
+        CPU_ZERO(&used);                         /* cores taken in this round, by their first processor */
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+            if (!CPU_ISSET(cpu, &may) || CPU_ISSET(core_of(cpu), &used)) continue;
+            CPU_SET(core_of(cpu), &used);
+            CPU_CLR(cpu, &may);
+            if (!n--) return cpu;
+        }
+    }
+    return -1;
+}
+
+static void pin(pthread_t thread, int cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(thread, sizeof one, &one);        /* only speed depends on it */
+}
+
+/* Caller and workers; each thread made later is pinned by its own number. Asked before the caller's own set shrinks. */
+static void pin_all(struct wt_pool *p)
+{
+    int cpu[WT_MAX_THREADS + 1];
+    for (int i = 0; i <= p->n; i++) if ((cpu[i] = nth_cpu(i)) < 0) return;
+    for (int i = 0; i < p->n; i++) pin(p->w[i].thread, cpu[i + 1]);
+    pin(pthread_self(), cpu[0]);
 }
 
 static void pause_briefly(void)
@@ -150,6 +200,7 @@ static struct wt_pool *pool_of(wt_ctx *cx, int n)
         if (pthread_create(&w->thread, NULL, work, w)) break;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (cx->pin && !p->pinned) { pin_all(p); p->pinned = true; }
     return p;
 }
 

@@ -10,6 +10,7 @@ static const witan_param common[] = {
       .help = "worker threads; 0: WITAN_THREADS, else all processors this process may use" },
     { .name = "exact", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, exact), .max = 1,
       .help = "keep activations float where weights are in blocks, instead of rounding them to bytes: several times slower" },
+    { .name = "pin", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, pin), .max = 1, .help = "keep each thread on a processor of its own" },
     { .name = "quiet", .type = WITAN_P_BOOL, .offset = offsetof(cli_common, quiet), .max = 1, .alias = "q", .help = "no progress and no notes" },
     { .name = "log", .type = WITAN_P_ENUM, .offset = offsetof(cli_common, log), .choice = logs,
       .help = "progress and messages on standard error, for people or as JSON lines" },

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct opts { const char *prompt, *generate, *batch, *pre; int32_t depth, repeat, kv_type; bool resident, json; } opts;
+typedef struct opts { const char *prompt, *generate, *batch, *pre; int32_t depth, repeat, kv_type; bool json; CLI_WEIGHTS_FIELDS; } opts;
 
 static const witan_param param[] = {
     { .name = "prompt", .type = WITAN_P_STR, .offset = offsetof(opts, prompt), .def_text = "512", .metavar = "N,N", .alias = "p",
@@ -17,7 +17,7 @@ static const witan_param param[] = {
     { .name = "depth", .type = WITAN_P_I32, .offset = offsetof(opts, depth), .max = 1 << 22, .alias = "d", .help = "tokens that stand before already" },
     { .name = "repeat", .type = WITAN_P_I32, .offset = offsetof(opts, repeat), .def = 5, .min = 1, .max = 1000, .alias = "r",
       .help = "measure so many times, after one round to warm up" },
-    WITAN_FLAG(opts, resident, "copy expert weights into memory instead of using the mapped file"),
+    CLI_WEIGHTS(opts),
     CLI_KV_TYPE(opts),
     CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object a line"),
@@ -94,7 +94,7 @@ static int run(cli *c, const void *opts_)
     if ((status = numbers("generate", o->generate, 0, generate, &n_generate)) >= 0) return status;
     if ((status = numbers("batch", o->batch, 1, batch, &n_batch)) >= 0) return status;
     double start = cli_now();
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident, .pre = o->pre }, &m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], CLI_MODEL_OPTIONS(o), &m)) return cli_failed(c);
     double seconds = cli_now() - start;
     status = witan_machine_measure(c->cx, &machine) ? cli_failed(c) : EXIT_OK;
     cli_progress_end(c);

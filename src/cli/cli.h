@@ -9,7 +9,7 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_READER = 141 /* as if ended by SIGPIPE */ };
 
-typedef struct cli_common { int32_t threads, log; bool exact, quiet, help; } cli_common;   /* log: 1 for JSON */
+typedef struct cli_common { int32_t threads, log; bool exact, pin, quiet, help; } cli_common;   /* log: 1 for JSON */
 
 typedef struct cli {
     witan_ctx *cx;
@@ -111,6 +111,15 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
 /* The row of --pre in the table of a command that opens a model; its options have a `const char *pre`. */
 #define CLI_PRE_HELP "splitting rule of the tokenizer where the file names one that is unknown, or none"
 #define CLI_PRE(T) WITAN_TEXT(T, pre, NULL, "NAME", CLI_PRE_HELP)
+
+/* Rows that say where weights are, for commands that are about speed; their options have these flags, and `pre`. */
+#define CLI_WEIGHTS_FIELDS bool resident, repack, huge_pages, prefault
+#define CLI_WEIGHTS(T) \
+    WITAN_FLAG(T, resident, "copy expert weights into memory instead of using the mapped file"), \
+    WITAN_FLAG(T, repack, "copy weights in blocks into memory, rows interleaved for the kernels (`witan convert --repack` does it once on disk)"), \
+    WITAN_FLAG(T, huge_pages, "ask for huge pages where weights are copied"), \
+    WITAN_FLAG(T, prefault, "read the whole file before starting")
+#define CLI_MODEL_OPTIONS(o) (&(witan_model_options){ .resident = (o)->resident, .repack = (o)->repack, .huge_pages = (o)->huge_pages, .prefault = (o)->prefault, .pre = (o)->pre })
 
 /* The row of --kv-type in the table of a command that makes a session; its options have an `int32_t kv_type`. */
 extern const char *const cli_kv_types[];         /* in the order of witan_kv */

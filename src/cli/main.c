@@ -63,7 +63,7 @@ static void on_log(void *user, witan_level level, const char *line)
 static int work(cli *c, const command *cmd, const void *opts)
 {
     witan_config config = { .progress = cli_progress, .progress_user = c, .log = on_log, .log_user = c, .threads = c->o.threads,
-                            .exact = c->o.exact };
+                            .exact = c->o.exact, .pin = c->o.pin };
     c->cx = witan_ctx_new(&config);
     if (!c->cx) return cli_fail(c, "out of memory");
     cli_signals_stop(c->cx);

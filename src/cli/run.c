@@ -11,7 +11,8 @@ typedef struct opts {
     witan_sample_options s;                      /* first: witan_sample_param has its offsets */
     const char *file, *plan, *pre;
     int32_t predict, ctx, kv_type;
-    bool json, resident;
+    bool json;
+    CLI_WEIGHTS_FIELDS;
 } opts;
 
 static const witan_param param[] = {
@@ -21,7 +22,7 @@ static const witan_param param[] = {
     { .name = "ctx", .type = WITAN_P_I32, .offset = offsetof(opts, ctx), .max = 1 << 24, .alias = "c",
       .help = "context in tokens; 0: what the model was trained for, at most 4096" },
     WITAN_TEXT(opts, plan, NULL, "FILE.json", "wear this plan: use only the experts it keeps"),
-    WITAN_FLAG(opts, resident, "copy expert weights into memory instead of mapping the file"),
+    CLI_WEIGHTS(opts),
     CLI_KV_TYPE(opts),
     CLI_PRE(opts),
     WITAN_FLAG(opts, json, "print one JSON object at the end instead of the text"),
@@ -133,7 +134,7 @@ static int prepare(job *j)
     if (status >= 0) return status;
     size_t bad = witan_utf8_check(j->prompt, j->n_prompt);
     if (bad < j->n_prompt) return cli_fail(c, "%s: expected a prompt in UTF-8, byte %zu is not", file, bad);
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .resident = o->resident, .pre = o->pre }, &j->m)) return cli_failed(c);
+    if (witan_model_open(c->cx, c->arg[0], CLI_MODEL_OPTIONS(o), &j->m)) return cli_failed(c);
     const witan_model_info *f = witan_model_get_info(j->m);
     if (o->plan && (status = cli_load_plan(c, o->plan, j->m, &j->plan)) >= 0) return status;
     if (witan_tokenize(c->cx, j->m, j->prompt, j->n_prompt, WITAN_TOK_BOS | WITAN_TOK_SPECIAL, &j->ids, &j->n_ids)) return cli_failed(c);

@@ -172,6 +172,7 @@ INLINE void dot_bytes(const int type, vf out[MOST_ROWS][MOST_TOK], const part *w
 
 INLINE vf dot_mins(const part *w, const wt_q8 *x) { return v_to_float(_mm256_madd_epi16(both_halves(w->min), half_sums(x))); }
 
+EACH_LIKE(DEFINE_TILES)
 EACH(DEFINE)
 
 /* ---- activations ------------------------------------------------------------------------------------------------------- */

@@ -190,6 +190,7 @@ INLINE vf dot_mins(const part *w, const wt_q8 *x)
     return f_fma(w->min[1], f_set((float)x->nhalf[1]), f_mul(w->min[0], f_set((float)x->nhalf[0])));
 }
 
+EACH_LIKE(DEFINE_TILES)
 EACH(DEFINE)
 
 void wt_kernels_avx512_q(wt_kernels *k)

@@ -18,7 +18,7 @@
  *   take, word, byte_of, half_of   16, 4, 1 and 2 bytes at offset `at` of each row; the last as float
  *   ask_for         prefetches a part of rows
  *   row_store       the first n lanes
- * and behind: dot_bytes, dot_mins, and EACH(DEFINE). */
+ * and behind: dot_bytes, dot_mins, EACH_LIKE(DEFINE_TILES) and EACH(DEFINE). */
 
 /* ---- formats ----------------------------------------------------------------------------------------------------------- */
 
@@ -308,7 +308,11 @@ INLINE void tile(const int type, float *y, size_t ldy, size_t n_row, const part 
     for (size_t r = 0; r < (size_t)R; r++)
 #pragma GCC unroll 8
         for (size_t t = 0; t < (size_t)T; t++) acc[r][t] = first ? f_set(0) : row_load(y + t * ldy + r * N_LANE, n_row - r * N_LANE);
-    for (size_t b = 0; b < n_block; b++, next_block(&at, T)) add_block(type, acc, w + b, &at, R, T);
+    for (size_t b = 0; b < n_block; b++, next_block(&at, T)) {
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) __builtin_prefetch((const uint8_t *)token(&at, t) + (size_t)T * at.stride);   /* the next tile's */
+        add_block(type, acc, w + b, &at, R, T);
+    }
 #pragma GCC unroll 2
     for (size_t r = 0; r < (size_t)R; r++)
 #pragma GCC unroll 8
@@ -344,19 +348,28 @@ INLINE void direct(const int type, const bool x8, float *y, size_t ldy, size_t n
     for (int t = 0; t < T; t++) row_store(y + (size_t)t * ldy, acc[0][t], n_row);
 }
 
-/* Takes blocks [b, b + n) of a vector of rows apart; b is a multiple of 8. */
-INLINE void unfold(const int type, const bool x8, part *o, rows r, size_t b, size_t n)
+/* Takes blocks [b, b + n) of a vector of rows apart; b is a multiple of 8. ahead: bytes from them to those that are wanted next. */
+INLINE void unfold(const int type, const bool x8, part *o, rows r, size_t b, size_t n, size_t ahead)
 {
     if (super(type))
         for (size_t k = 0, p = b / 8 * unit(type); k < n; k += 8, p += unit(type)) {
             scales sc;
             super_scales(type, x8, r, p, &sc);
 #pragma GCC unroll 8
-            for (int i = 0; i < 8; i++) super_part(type, x8, r, p, i, &sc, o + k + i);
+            for (int i = 0; i < 8; i++) {
+                ask_for(x8, r, p, unit(type), ahead, (size_t)i);
+                super_part(type, x8, r, p, i, &sc, o + k + i);
+            }
         }
     else
-        for (size_t k = 0; k < n; k++) simple_part(type, x8, r, (b + k) * unit(type), o + k);
+        for (size_t k = 0; k < n; k++) {
+            ask_for(x8, r, (b + k - k % 8) * unit(type), 8 * unit(type), ahead, k % 8);
+            simple_part(type, x8, r, (b + k) * unit(type), o + k);
+        }
 }
+
+/* Bytes of n blocks of a row, or of the group it is in. */
+INLINE size_t bytes_of(const int type, const bool x8, size_t n) { return (x8 ? 8 : 1) * (super(type) ? n / 8 : n) * unit(type); }
 
 /* Tokens [t, n_tok), as many at once as there is room for, then fewer. */
 #define BY_TOKENS(most, call) do { \
@@ -416,7 +429,8 @@ INLINE void many_tokens(const int type, const bool x8, tiles_fn one, tiles_fn mo
         size_t n = m->n_row - i < k * N_LANE ? m->n_row - i : k * N_LANE;
         for (size_t b = 0; b < m->n_block; b += SPAN) {
             size_t span = m->n_block - b < SPAN ? m->n_block - b : SPAN;
-            for (size_t r = 0; r < k; r++) unfold(type, x8, w + r * SPAN, rows_at(x8, m, i + r * N_LANE), b, span);
+            size_t ahead = b + span < m->n_block ? bytes_of(type, x8, span) : MOST_ROWS * N_LANE * m->row_bytes - bytes_of(type, x8, b);
+            for (size_t r = 0; r < k; r++) unfold(type, x8, w + r * SPAN, rows_at(x8, m, i + r * N_LANE), b, span, ahead);
             (k == MOST_ROWS ? most : one)(y + i, ldy, n, w, x + b, n_tok, m->n_block, span, b == 0);
         }
     }
@@ -436,12 +450,16 @@ INLINE void all_rows(const int type, const bool x8, tiles_fn one, tiles_fn most,
         many_tokens(type, x8, one, most, y + t * ldy, ldy, &m, x + t * n_block, n_tok - t < at_once ? n_tok - t : at_once, scratch);
 }
 
-#define EACH(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS)
+/* Types, and types whose blocks are alike once they have been taken apart. */
+#define EACH(X) X(Q4_0, Q4_0) X(Q4_1, Q4_1) X(Q5_0, Q5_0) X(Q5_1, Q5_1) X(Q8_0, Q8_0) X(IQ4_NL, Q8_0) X(MXFP4, Q8_0) \
+                X(Q2_K, Q2_K) X(Q3_K, Q3_K) X(Q4_K, Q4_1) X(Q5_K, Q5_1) X(Q6_K, Q6_K) X(IQ4_XS, Q8_0)
+#define EACH_LIKE(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q6_K)
 #define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch
 #define TILES float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t x_block, size_t n_block, bool first
-#define DEFINE(T) \
+#define DEFINE_TILES(T) \
     static __attribute__((noinline)) void one_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, 1); } \
-    static __attribute__((noinline)) void most_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, MOST_ROWS); } \
-    static void qmul_##T(ARGS) { all_rows(WT_##T, false, one_##T, most_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
-    static void qmul_##T##_X8(ARGS) { all_rows(WT_##T, true, one_##T, most_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
-#define FILL(T) k->qmul[WT_##T] = qmul_##T; k->qmul[WT_##T##_X8] = qmul_##T##_X8;
+    static __attribute__((noinline)) void most_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, MOST_ROWS); }
+#define DEFINE(T, LIKE) \
+    static void qmul_##T(ARGS) { all_rows(WT_##T, false, one_##LIKE, most_##LIKE, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
+    static void qmul_##T##_X8(ARGS) { all_rows(WT_##T, true, one_##LIKE, most_##LIKE, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
+#define FILL(T, LIKE) k->qmul[WT_##T] = qmul_##T; k->qmul[WT_##T##_X8] = qmul_##T##_X8;

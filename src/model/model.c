@@ -65,7 +65,8 @@ static wt_status open_parts(wt_model *m, const char *path, const witan_model_opt
     WT_TRY(wt_config_arch(m->cx, m->file, &m->arch));
     WT_TRY(wt_config_read(m->cx, m->file, m->arch, &m->cfg));
     WT_TRY(wt_vocab_open(m->cx, m->file, o->pre, &m->vocab));
-    WT_TRY(wt_weights_open(m, o->resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED));
+    if (o->prefault) WT_TRY(wt_gguf_prefault(m->cx, m->file));
+    WT_TRY(wt_weights_open(m, o));
     WT_TRY(names(m));
     fill_info(m);
     wt_gguf_fingerprint(m->file, m->info.fingerprint);
@@ -87,6 +88,8 @@ void witan_model_free(wt_model *m)
 {
     if (!m) return;
     wt_expert_store_free(m->experts);
+    for (size_t i = 0; i < m->n_own; i++) wt_free(m->cx, m->own[i]);
+    wt_free(m->cx, m->own);
     wt_vocab_free(m->vocab);
     wt_gguf_free(m->file);
     wt_free(m->cx, m->layer);

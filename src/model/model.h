@@ -54,6 +54,7 @@ struct witan_model {
     const wt_tensor *embed, *out_norm, *head;
     wt_layer *layer;               /* [n_layer] */
     wt_expert_store *experts;
+    void **own; size_t n_own;      /* copies of weights */
     wt_vocab *vocab;
     wt_kernels k;
     witan_model_info info;
@@ -63,7 +64,9 @@ typedef struct witan_model wt_model;
 
 /* Finds all weights, checks their shapes, opens the expert store; refuses files with tensors that no part of the model would use.
  * Part of opening (model.c). */
-wt_status wt_weights_open(wt_model *m, wt_store_policy policy);
+wt_status wt_weights_open(wt_model *m, const witan_model_options *o);
+/* Copies the weights that every token uses, rows interleaved where that is possible (repack.c). */
+wt_status wt_weights_repack(wt_model *m, bool huge);
 
 /* The kernels of the tier that the context asks for. */
 wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k);

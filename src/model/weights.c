@@ -221,22 +221,24 @@ static wt_status nothing_left(finder *f)
     return WITAN_OK;
 }
 
-static wt_status find_all(finder *f, wt_store_policy policy)
+static wt_status find_all(finder *f, const witan_model_options *o)
 {
+    wt_store_policy policy = o->repack ? WT_STORE_REPACKED : o->resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED;
     wt_config *c = &f->m->cfg;
     WT_TRY(expert_counts(f));
     WT_TRY(whole(f));
     for (f->layer = 0; f->layer < c->n_layer; f->layer++) WT_TRY(layer(f));
     WT_TRY(nothing_left(f));
-    return wt_expert_store_open(f->m->cx, policy, c->n_layer, c->d_model, f->experts, &f->m->experts);
+    if (o->repack) WT_TRY(wt_weights_repack(f->m, o->huge_pages));
+    return wt_expert_store_open(f->m->cx, policy, o->huge_pages, c->n_layer, c->d_model, f->experts, &f->m->experts);
 }
 
-wt_status wt_weights_open(wt_model *m, wt_store_policy policy)
+wt_status wt_weights_open(wt_model *m, const witan_model_options *o)
 {
     size_t n = (size_t)m->cfg.n_layer;
     finder f = { .m = m, .used = wt_alloc(m->cx, m->file->n_tensor + 1, 1), .experts = wt_alloc(m->cx, n, sizeof *f.experts) };
     m->layer = wt_alloc(m->cx, n, sizeof *m->layer);
-    wt_status st = m->layer && f.used && f.experts ? find_all(&f, policy) : WITAN_ENOMEM;
+    wt_status st = m->layer && f.used && f.experts ? find_all(&f, o) : WITAN_ENOMEM;
     for (size_t i = 0; f.experts && i < n; i++) wt_free(m->cx, f.experts[i].expert);
     wt_free(m->cx, f.experts);
     wt_free(m->cx, f.used);

@@ -1,9 +1,10 @@
-/* The expert store: mapped (views into the file) and resident (one copy in memory). */
+/* The expert store: mapped (views into the file), resident and repacked (one copy in memory). */
 #include "moe/store.h"
 
+#include "base/memory.h"
 #include <string.h>
 
-struct wt_expert_store { wt_ctx *cx; int32_t n_layer; wt_expert_layer *layer; void **own; /* [n_layer] copied weights */ };
+struct wt_expert_store { wt_ctx *cx; wt_store_policy policy; bool huge; int32_t n_layer; wt_expert_layer *layer; void **own; /* [n_layer] copied weights */ };
 
 wt_tensor wt_stack_view(const wt_tensor *t, int64_t e, int64_t row, int64_t n_row)
 {
@@ -43,30 +44,40 @@ static wt_status check_layer(wt_ctx *cx, const wt_expert_layer *l, int32_t d_mod
     return WITAN_OK;
 }
 
-/* Copies a layer's experts into one block of memory, 64-byte aligned each. */
-static wt_status take_in(wt_ctx *cx, wt_expert_layer *l, void **own)
+static void copy(const wt_expert_store *st, wt_tensor *t, void *to)
 {
+    wt_type as;
+    if (st->policy == WT_STORE_REPACKED && wt_can_interleave(t, &as)) { wt_interleave(st->cx, t, as, to); return; }
+    memcpy(to, t->data, t->bytes);
+    t->data = to;
+}
+
+/* Copies a layer's experts into one block of memory, 64-byte aligned each. */
+static wt_status take_in(const wt_expert_store *st, wt_expert_layer *l, void **own)
+{
+    wt_ctx *cx = st->cx;
     size_t total = 0, at = 0;
     for (int32_t e = 0; e < l->n_exp; e++) {
         const wt_expert *x = l->expert + e;
-        if (wt_add_over(total, x->gate.bytes + x->up.bytes + x->down.bytes + 192, &total))
+        if (wt_add_over(total, x->gate.bytes + x->up.bytes + x->down.bytes + 256, &total))
             return wt_fail(cx, WT_ENOMEM, "%s: too large to copy", x->gate.name);
     }
-    uint8_t *p = wt_alloc(cx, total, 1);
+    uint8_t *p = wt_realloc(cx, NULL, total, 1);               /* not touched yet: it may still get huge pages */
     if (!p) return WITAN_ENOMEM;
     *own = p;
+    if (st->huge) wt_huge_pages(p, total);
+    at = (64 - (uintptr_t)p % 64) % 64;
     for (int32_t e = 0; e < l->n_exp; e++) {
         wt_tensor *t[3] = { &l->expert[e].gate, &l->expert[e].up, &l->expert[e].down };
         for (int i = 0; i < 3; i++) {
-            memcpy(p + at, t[i]->data, t[i]->bytes);
-            t[i]->data = p + at;
+            copy(st, t[i], p + at);
             at += (t[i]->bytes + 63) / 64 * 64;
         }
     }
     return WITAN_OK;
 }
 
-static wt_status add(wt_expert_store *st, int32_t i, wt_store_policy policy, int32_t d_model, const wt_expert_layer *from)
+static wt_status add(wt_expert_store *st, int32_t i, int32_t d_model, const wt_expert_layer *from)
 {
     wt_expert_layer *l = st->layer + i;
     if (!from->n_exp) return WITAN_OK;
@@ -75,22 +86,22 @@ static wt_status add(wt_expert_store *st, int32_t i, wt_store_policy policy, int
     if (!l->expert) return WITAN_ENOMEM;
     memcpy(l->expert, from->expert, (size_t)from->n_exp * sizeof *l->expert);
     l->n_exp = from->n_exp;
-    return policy == WT_STORE_RESIDENT ? take_in(st->cx, l, st->own + i) : WITAN_OK;
+    return st->policy != WT_STORE_MAPPED ? take_in(st, l, st->own + i) : WITAN_OK;
 }
 
-wt_status wt_expert_store_open(wt_ctx *cx, wt_store_policy policy, int32_t n_layer, int32_t d_model, const wt_expert_layer *layer,
+wt_status wt_expert_store_open(wt_ctx *cx, wt_store_policy policy, bool huge, int32_t n_layer, int32_t d_model, const wt_expert_layer *layer,
                                wt_expert_store **out)
 {
     wt_expert_store *st = wt_alloc(cx, 1, sizeof *st);
     if (!st) return WITAN_ENOMEM;
-    st->cx = cx;
+    *st = (wt_expert_store){ .cx = cx, .policy = policy, .huge = huge };
     st->layer = wt_alloc(cx, (size_t)n_layer, sizeof *st->layer);
     st->own = wt_alloc(cx, (size_t)n_layer, sizeof *st->own);
     wt_status s = st->layer && st->own ? WITAN_OK : WITAN_ENOMEM;
     if (s == WITAN_OK) st->n_layer = n_layer;
     for (int32_t i = 0; s == WITAN_OK && i < n_layer; i++) {
-        s = add(st, i, policy, d_model, layer + i);
-        if (s == WITAN_OK && policy == WT_STORE_RESIDENT) s = wt_progress(cx, "load", i + 1, n_layer, "layers");
+        s = add(st, i, d_model, layer + i);
+        if (s == WITAN_OK && policy != WT_STORE_MAPPED) s = wt_progress(cx, "load", i + 1, n_layer, "layers");
     }
     if (s != WITAN_OK) { wt_expert_store_free(st); return s; }
     *out = st;

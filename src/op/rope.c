@@ -43,6 +43,8 @@ typedef struct job {
     bool halves;
 } job;
 
+enum { AHEAD = 4 /* tokens */ };
+
 /* One key/value head of one token, with the query heads that read it. */
 static void keep(const job *j, size_t t, size_t head)
 {
@@ -56,12 +58,23 @@ static void keep(const job *j, size_t t, size_t head)
     wt_kv_put(k, j->kv, keys, values, j->pos[t] % WT_PAGE, j->k + at * d, j->v + at * d);
 }
 
-/* Heads outside, tokens inside: neighbours in a panel are written one after another. */
+static void ask(const float *x, size_t n) { for (size_t i = 0; i < n; i += 16) __builtin_prefetch(x + i); }
+
+/* Heads outside, tokens inside: neighbours in a panel are written one after another. What is read lies a row apart, which no hardware foresees. */
 static void tasks(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
+    size_t d = (size_t)j->kv->d_head;
     (void)worker;
-    for (size_t i = begin; i < end; i++) keep(j, i % j->n_tok, i / j->n_tok);
+    for (size_t i = begin; i < end; i++) {
+        size_t t = i % j->n_tok, head = i / j->n_tok, at = (t + AHEAD) * (size_t)j->kv->n_head + head;
+        if (t + AHEAD < j->n_tok) {
+            ask(j->q + at * j->group * d, j->group * d);
+            ask(j->k + at * d, d);
+            ask(j->v + at * d, d);
+        }
+        keep(j, t, head);
+    }
 }
 
 void wt_op_rope_keep(wt_run *r, wt_tensor *q, wt_tensor *k, const wt_tensor *v, const wt_tensor *table, bool halves, const wt_kv_view *kv,

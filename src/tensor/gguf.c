@@ -2,6 +2,7 @@
  * before anything is allocated for them. */
 #include "tensor/gguf.h"
 
+#include "base/thread.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -338,4 +339,35 @@ void wt_gguf_free(wt_gguf *g)
     wt_free(g->cx, g->key_hash);
     wt_free(g->cx, g->name_hash);
     wt_free(g->cx, g);
+}
+
+/* ---- reading ahead ----------------------------------------------------------------------------------------------------- */
+
+enum { TOUCH = 4096, AT_ONCE = 1 << 28 };        /* bytes between two reads; between two reports */
+
+typedef struct touching { const volatile uint8_t *p; size_t n; } touching;
+
+static void touch(void *arg, size_t begin, size_t end, int worker)
+{
+    const touching *t = arg;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) (void)t->p[i * TOUCH];
+}
+
+static wt_status touch_all(wt_ctx *cx, const wt_map *m)
+{
+    for (size_t at = 0, n; at < m->n; at += n) {
+        n = m->n - at < AT_ONCE ? m->n - at : AT_ONCE;
+        touching t = { m->data + at, n };
+        wt_parallel(cx, (n + TOUCH - 1) / TOUCH, 256, touch, &t);
+        WT_TRY(wt_progress(cx, "read", (double)(at + n), (double)m->n, "bytes"));
+    }
+    return WITAN_OK;
+}
+
+wt_status wt_gguf_prefault(wt_ctx *cx, const wt_gguf *g)
+{
+    WT_TRY(touch_all(cx, &g->map));
+    for (size_t i = 0; i < g->n_part; i++) WT_TRY(touch_all(cx, &g->part[i]->map));
+    return WITAN_OK;
 }

@@ -43,6 +43,9 @@ typedef struct wt_gguf {
 wt_status wt_gguf_index_keys(wt_gguf *g);
 wt_status wt_gguf_index_tensors(wt_gguf *g);
 
+/* Reads all mapped files to their ends, with the context's threads and progress, so that they are in the page cache. */
+wt_status wt_gguf_prefault(wt_ctx *cx, const wt_gguf *g);
+
 /* Opens the other files of a split model (gguf_split.c). Part of opening. */
 wt_status wt_gguf_join(wt_gguf *g);
 wt_status wt_gguf_open_one(wt_ctx *cx, const char *path, wt_gguf **out);   /* without the others */

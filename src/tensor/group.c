@@ -2,7 +2,9 @@
  * the first piece of each row, then the second of each, and so on. Where the bytes of a block are no multiple of four, the rest is a shorter
  * piece: the first one of blocks of 32 values, which begin with a scale of one or two bytes, else the last. So byte i of a block stands at 8 i,
  * and a vector of 32 bytes holds four values of each row, which is what a product with four values of a token needs. Sizes stay the same. */
-#include "tensor/type.h"
+#include "tensor/tensor.h"
+
+#include "base/thread.h"
 
 #include <string.h>
 
@@ -23,3 +25,23 @@ static void shuffle(const wt_type_info *t, uint8_t *group, uint8_t *plain, size_
 
 void wt_regroup(const wt_type_info *t, void *dst, const void *src, size_t n) { shuffle(t, dst, (uint8_t *)(uintptr_t)src, n, true); }
 void wt_ungroup(const wt_type_info *t, void *dst, const void *src, size_t n) { shuffle(t, (uint8_t *)(uintptr_t)src, dst, n, false); }
+
+bool wt_can_interleave(const wt_tensor *t, wt_type *as) { return t->n_dim == 2 && t->shape[0] % WT_GROUP == 0 && wt_grouped(t->type, as); }
+
+typedef struct copy { const wt_type_info *t; const uint8_t *src; uint8_t *dst; size_t bytes, n; } copy;
+
+static void groups(void *arg, size_t begin, size_t end, int worker)
+{
+    const copy *c = arg;
+    (void)worker;
+    for (size_t g = begin; g < end; g++) wt_regroup(c->t, c->dst + g * c->bytes, c->src + g * c->bytes, c->n);
+}
+
+void wt_interleave(wt_ctx *cx, wt_tensor *t, wt_type as, void *dst)
+{
+    size_t n = (size_t)t->shape[0] / WT_GROUP;
+    copy c = { wt_type_get(as), t->data, dst, t->bytes / n, (size_t)t->shape[1] };
+    wt_parallel(cx, n, 65536 / c.bytes + 1, groups, &c);
+    t->type = as;
+    t->data = dst;
+}

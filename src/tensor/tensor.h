@@ -24,6 +24,10 @@ typedef struct wt_tensor {
 static inline const void *wt_row(const wt_tensor *w, int64_t r, size_t row_bytes) { return (const uint8_t *)w->data + (size_t)r * row_bytes; }
 /* A new float tensor in the arena, not zeroed. */
 wt_status wt_tensor_new(wt_arena *a, int32_t n_dim, const int64_t *shape, wt_tensor **out);
+/* Whether a matrix has an interleaved form (type.h), and which. */
+bool wt_can_interleave(const wt_tensor *t, wt_type *as);
+/* Copies it there in that form, t->bytes bytes, with the context's threads; t becomes the copy. */
+void wt_interleave(wt_ctx *cx, wt_tensor *t, wt_type as, void *dst);
 /* "[32, 256, 128]" into buf; for messages. */
 const char *wt_shape_text(const wt_tensor *t, char buf[64]);
 
