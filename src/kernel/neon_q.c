@@ -194,6 +194,7 @@ INLINE vf dot_mins(const part *w, const wt_q8 *x)
     return v_to_float(v_mul_add(w->min[1], v_set(x->nhalf[1]), v_mul(w->min[0], v_set(x->nhalf[0]))));
 }
 
+EACH_LIKE(DEFINE_TILES)
 EACH(DEFINE)
 
 /* ---- activations ------------------------------------------------------------------------------------------------------- */
