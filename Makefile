@@ -6,7 +6,7 @@ MODEL  = models/council-Q8_0.gguf
 FUZZ_TIME ?= 60
 prefix ?= $(PREFIX)
 
-.PHONY: all setup demo debug test test-debug fuzz bench install uninstall clean help
+.PHONY: all setup demo debug test test-debug test-arm fuzz bench install uninstall clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -42,6 +42,18 @@ test-debug: debug
 	@ninja -C build-debug tests
 	@tests/run build-debug
 
+build-arm/build.ninja: | setup
+	@tools/setup arm
+	@meson setup build-arm --cross-file tools/cross/aarch64.ini >/dev/null || { cat build-arm/meson-logs/meson-log.txt; exit 1; }
+
+# The kernels and what stands on them, for AArch64 under emulation: all of it on a CPU with the dot product instructions, products of bytes also
+# on one without; and the command, which must write what it writes here.
+ARM_TESTS = test_kernels test_kernels_q test_type test_pack test_route test_json_host test_batch test_gold
+test-arm: all build-arm/build.ninja
+	@ninja -C build-arm witan $(ARM_TESTS:%=tests/%)
+	@EMULATOR='qemu-aarch64-static -cpu cortex-a53' tests/run build-arm test_kernels_q
+	@EMULATOR='qemu-aarch64-static -cpu max' HERE=$(BUILD)/witan tests/run build-arm $(ARM_TESTS) arm.sh
+
 build-fuzz/build.ninja: | setup
 	@command -v clang >/dev/null || { echo "make fuzz needs clang with its runtime libraries, on Debian: apt-get install clang" >&2; exit 1; }
 	@CC=clang meson setup build-fuzz -Dfuzz=true -Dbuildtype=debug -Doptimization=2 -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
@@ -66,7 +78,7 @@ uninstall:
 	@ninja -C $(BUILD) uninstall
 
 clean:
-	rm -rf build build-debug build-fuzz
+	rm -rf build build-debug build-arm build-fuzz
 
 help:
 	@echo "make             install missing packages, build $(BUILD)/witan"
@@ -74,6 +86,7 @@ help:
 	@echo "make test        every test; the last line counts them"
 	@echo "make debug       build-debug/witan with address and undefined-behaviour checks"
 	@echo "make test-debug  every test under those checks"
+	@echo "make test-arm    the kernels and what stands on them, built for AArch64, under emulation"
 	@echo "make fuzz        every fuzz target for FUZZ_TIME=$(FUZZ_TIME) seconds (needs clang)"
 	@echo "make bench       speed of kernels and of whole models beside the machine's limits, and what profiling adds (needs 40 GB of disk; BENCH=\"--only olmoe\")"
 	@echo "make install     install the command, the library, manual pages and completions (prefix=/usr, DESTDIR=...)"

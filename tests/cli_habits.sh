@@ -35,6 +35,15 @@ fields="model out report plan record score keep gate experts_before experts_afte
 json "$fields" "specialize --json" "$W" specialize "$M" --demos "$D" -o "$G/m.gguf" --json
 json "$fields" "specialize --json, a plan alone" "$W" specialize "$M" --demos "$D" --save-plan "$G/p.json" --json
 json "file arch types model layers tensors" "inspect --json" "$W" inspect "$M" --json
+json "text ids pieces tokens" "tokenize --json" "$W" tokenize "$M" 'Sort d b a c:' --json
+json "text ids pieces tokens" "tokenize --decode --json" "$W" tokenize "$M" --decode '[1, 2, 300]' --json
+json "text ids pieces tokens" "tokenize --json, bytes that are no text" sh -c "printf 'a\"]\377\n' | \"$W\" tokenize \"$M\" --stdin --json"
+bad=$("$W" tokenize "$M" 'Sort d b a c:' --json | python3 -c 'import json, sys; print(*json.load(sys.stdin)["ids"])' 2>&1)
+bad=$("$W" tokenize "$M" --decode "$bad" --json 2>&1 | python3 -c '
+import json, sys
+o = json.load(sys.stdin)
+if not o["text"].endswith("Sort d b a c:") or o["text"] != "".join(o["pieces"]) or not o["tokens"] == len(o["ids"]) == len(o["pieces"]) > 4: print(o)' 2>&1)
+result "$([ -z "$bad" ]; echo $?)" "ids in JSON decode to the text, its pieces make it up" "$bad"
 json "dir seed train domains" "data synth --json" "$W" data synth "$T/small" --train 1 --valid 0 --test 0 --demos 0 --json
 json "name kind title about paper options" "methods --json, a line each" "$W" methods --json
 json "name kind title about paper options" "methods NAME --json" "$W" methods easy-ep --json
@@ -105,7 +114,7 @@ fi
 
 # ---- standard output that cannot be written, closed streams
 for c in "methods" "methods --json" "help" "help run" "help --man" "--version" "--help" "inspect $M" "inspect $M --json" "run $M hello -q" "run $M hello --json -q" \
-         "tokenize $M hello" "eval $M --text $D -q" "data synth $T/small --train 1 --json -q" "synth" "bench $M -p 8 -n 0 -r 1 -q"; do
+         "tokenize $M hello" "tokenize $M hello --json" "eval $M --text $D -q" "data synth $T/small --train 1 --json -q" "synth" "bench $M -p 8 -n 0 -r 1 -q"; do
     "$W" $c >/dev/full 2>"$T/err" </dev/null; got=$?
     result "$([ $got = 1 ] && [ "$(cat "$T/err")" = "witan: standard output: cannot write: No space left on device" ]; echo $?)" \
         "full disk behind standard output: $(echo $c | sed "s|$T|TMP|; s|$M|MODEL|")" "status $got: $(cat "$T/err")"

@@ -1,5 +1,9 @@
-/* JSON through Jansson. Jansson keeps one pair of allocation functions per process; ours forward to the context whose call is running on
- * this thread, else to malloc. Each block remembers where it came from, so that freeing it is always right. */
+/* JSON through Jansson. Jansson keeps one pair of allocation functions per process; ours take from the context whose call is running on
+ * this thread, and are malloc and free for everyone else: a program may hand to free what json_dumps gave it, and values that were made
+ * before the library was loaded are freed as they should.
+ *
+ * What tells a context's block is its address: eight bytes beside the multiples of sixteen, where malloc puts nothing. Jansson's own
+ * structures need no more than eight. */
 #include "base/json.h"
 
 #include "base/hash.h"
@@ -8,29 +12,40 @@
 
 static _Thread_local wt_ctx *current;
 
-typedef struct head { wt_ctx *cx; size_t pad; } head;   /* 16 bytes: keeps the alignment of malloc */
+typedef struct head { wt_ctx *cx; void *block; } head;   /* stands before a context's block */
+
+enum { LINE = 16, MARK = 8 };                            /* the block's address is MARK beyond a multiple of LINE */
+
+static bool has_head(const void *p) { return (uintptr_t)p % LINE == MARK; }
 
 static void *block_new(size_t n)
 {
-    if (n > SIZE_MAX - sizeof(head)) return NULL;
-    head *h = current ? wt_realloc(current, NULL, n + sizeof *h, 1) : malloc(n + sizeof *h);
-    if (!h) return NULL;
-    h->cx = current;
-    return h + 1;
+    if (!current) return malloc(n < LINE ? LINE : n);    /* small blocks may be aligned less */
+    size_t room = sizeof(head) + LINE + MARK;            /* the context's allocator need not align as malloc does */
+    char *block = n <= SIZE_MAX - room ? wt_realloc(current, NULL, n + room, 1) : NULL;
+    if (!block) return NULL;
+    char *p = block + sizeof(head);
+    p += (LINE + MARK - (uintptr_t)p % LINE) % LINE;
+    memcpy(p - sizeof(head), &(head){ current, block }, sizeof(head));
+    return p;
 }
 
 static void block_free(void *p)
 {
-    if (!p) return;
-    head *h = (head *)p - 1;
-    if (h->cx) wt_free(h->cx, h); else free(h);
+    if (!has_head(p)) { free(p); return; }
+    head h;
+    memcpy(&h, (char *)p - sizeof h, sizeof h);
+    wt_free(h.cx, h.block);
 }
 
-/* When the library is loaded, before anyone has allocated: so every block of the process has its head. */
+/* When the library is loaded. A program that has set functions of its own before keeps them: memory for JSON then comes from there. */
 __attribute__((constructor)) static void set_up(void)
 {
+    json_malloc_t take;
+    json_free_t give;
     json_object_seed((size_t)wt_hash_key());       /* order of keys is kept anyway */
-    json_set_alloc_funcs(block_new, block_free);
+    json_get_alloc_funcs(&take, &give);
+    if (take == malloc && give == free) json_set_alloc_funcs(block_new, block_free);
 }
 
 /* From here to leave, Jansson takes memory from cx. */

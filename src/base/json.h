@@ -6,8 +6,8 @@
 #include <jansson.h>
 
 /* Jansson has one pair of allocation functions per process. Loading the library replaces them by a pair that serves everyone: memory comes
- * from the context inside the calls below, from malloc elsewhere. A program that uses Jansson too needs nothing, but must not set
- * allocation functions of its own. Free values before their context. */
+ * from the context inside the calls below, from malloc elsewhere. A program that uses Jansson too needs nothing: it may free what json_dumps
+ * gives it, and set functions of its own while no call of the library runs. Free values before their context. */
 
 /* Parses one value. Duplicate names, bad UTF-8, NaN and depth over 256 are errors; where names the source in the message
  * ("demos.jsonl:12"). */

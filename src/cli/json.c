@@ -75,15 +75,11 @@ void cli_print_indented(const char *json)
 int cli_print(cli *c, json_t *o)
 {
     cli_progress_end(c);
-    char *s = NULL;
-    size_t n;
-    FILE *f = o ? open_memstream(&s, &n) : NULL;  /* not json_dumps: the library decides where Jansson's memory comes from */
-    bool bad = !f || json_dumpf(o, f, JSON_COMPACT | JSON_REAL_PRECISION(10));
-    if (f && fclose(f)) bad = true;
+    char *s = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(o);
-    if (!bad) cli_print_indented(s);
+    if (!s) return cli_fail(c, "out of memory");
+    cli_print_indented(s);
     free(s);
-    if (bad) return cli_fail(c, "out of memory");
     return fflush(stdout) ? cli_output_failed(c, errno) : EXIT_OK;
 }
 

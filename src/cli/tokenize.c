@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct opts { bool ids, no_special, stdin_, decode; const char *file, *pre; } opts;
+typedef struct opts { bool ids, no_special, stdin_, decode, json; const char *file, *pre; } opts;
 
 static const witan_param param[] = {
     WITAN_FLAG(opts, ids, "print only the ids, as a list"),
@@ -13,6 +13,7 @@ static const witan_param param[] = {
     WITAN_FLAG(opts, decode, "the other way: ids to text"),
     WITAN_TEXT(opts, file, NULL, "FILE", "read the text (or ids) from this file"),
     CLI_PRE(opts),
+    WITAN_FLAG(opts, json, "print JSON"),
     { 0 }
 };
 
@@ -49,12 +50,36 @@ static int print_tokens(cli *c, const witan_model *m, const int32_t *ids, size_t
     return EXIT_OK;
 }
 
+/* The same object in both directions. */
+static int print_json(cli *c, const witan_model *m, const char *text, size_t len, const int32_t *ids, size_t n)
+{
+    json_t *o = json_object(), *list = json_array(), *pieces = json_array();
+    int status = EXIT_OK;
+    json_object_set_new(o, "text", cli_text(text, len));
+    json_object_set_new(o, "ids", list);
+    json_object_set_new(o, "pieces", pieces);
+    json_object_set_new(o, "tokens", json_integer((json_int_t)n));
+    for (size_t i = 0; i < n && !status; i++) {
+        char *s;
+        size_t n_s;
+        if (witan_token_text(c->cx, m, ids[i], false, &s, &n_s)) status = cli_failed(c);
+        else {
+            json_array_append_new(list, json_integer(ids[i]));
+            json_array_append_new(pieces, cli_text(s, n_s));
+            witan_free(c->cx, s);
+        }
+    }
+    if (!status) return cli_print(c, o);
+    json_decref(o);
+    return status;
+}
+
 static int encode(cli *c, const opts *o, const witan_model *m, const char *text, size_t n)
 {
     int32_t *ids;
     size_t n_ids;
     if (witan_tokenize(c->cx, m, text, n, o->no_special ? 0 : WITAN_TOK_BOS | WITAN_TOK_SPECIAL, &ids, &n_ids)) return cli_failed(c);
-    int status = print_tokens(c, m, ids, n_ids, o->ids);
+    int status = o->json ? print_json(c, m, text, n, ids, n_ids) : print_tokens(c, m, ids, n_ids, o->ids);
     witan_free(c->cx, ids);
     return status;
 }
@@ -76,11 +101,12 @@ static int decode(cli *c, const opts *o, const witan_model *m, const char *text)
         at = end;
     }
     int status = witan_detokenize(c->cx, m, ids, n, o->no_special, &out, &len) ? cli_failed(c) : EXIT_OK;
+    if (!status) {
+        if (o->json) status = print_json(c, m, out, len, ids, n); else fwrite(out, 1, len, stdout);
+        witan_free(c->cx, out);
+    }
     free(ids);
-    if (status) return status;
-    fwrite(out, 1, len, stdout);
-    witan_free(c->cx, out);
-    return EXIT_OK;
+    return status;
 }
 
 static int run(cli *c, const void *opts_)

@@ -4,6 +4,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 static const char *const tier_name[WT_N_TIER] = { "ref", "neon", "avx2", "avx512" };
@@ -38,6 +40,10 @@ static bool have_avx512(void)
 }
 
 static bool have_vnni(void) { return have_avx512() && ecx_bit(7, 11); }
+#elif defined(__aarch64__) && defined(__linux__)
+static bool have_dot(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+#elif defined(__aarch64__)
+static bool have_dot(void) { return false; }     /* until another system's way to ask is known here */
 #endif
 
 bool wt_tier_here(wt_tier t)
@@ -45,6 +51,8 @@ bool wt_tier_here(wt_tier t)
     if (t == WT_TIER_REF) return true;
 #if defined(__x86_64__)
     return (t == WT_TIER_AVX2 && have_avx2()) || (t == WT_TIER_AVX512 && have_avx512());
+#elif defined(__aarch64__)
+    return t == WT_TIER_NEON;
 #else
     return false;
 #endif
@@ -67,6 +75,9 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
     if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
     if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_peaks_avx512(k); }
     if (limit >= WT_TIER_AVX512 && have_vnni()) { wt_kernels_avx512_q(k); wt_peaks_vnni(k); }
+#elif defined(__aarch64__)
+    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
+    if (limit >= WT_TIER_NEON && have_dot()) { wt_kernels_neon_dot_q(k); wt_peaks_neon_dot(k); }
 #endif
     k->tier = limit;
     if (!exact) return;

@@ -74,6 +74,11 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact);
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
+void wt_kernels_neon(wt_kernels *k);
+void wt_kernels_neon_q(wt_kernels *k);
+void wt_peaks_neon(wt_kernels *k);
+void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
+void wt_peaks_neon_dot(wt_kernels *k);
 void wt_kernels_avx2_attn(wt_kernels *k);
 void wt_kernels_avx512_attn(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
