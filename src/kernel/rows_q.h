@@ -107,7 +107,10 @@ INLINE void super_bytes(const int type, const bool x8, rows r, size_t at, const 
         take32(x8, r, at + 64 * (size_t)half + 32 * (size_t)(quarter % 2), w);
         take32(x8, r, at + 128 + 32 * (size_t)half, h);
 #pragma GCC unroll 8
-        for (int j = 0; j < 8; j++) w[j] = v_or(bits_at(w[j], 4 * (quarter / 2), 4), v_shl(bits_at(h[j], 2 * quarter, 2), 4));
+        for (int j = 0; j < 8; j++) {
+            vi low = quarter < 2 ? w[j] : v_shr(w[j], 4), high = quarter < 2 ? v_shl(h[j], 4 - 2 * quarter) : v_shr(h[j], 2 * quarter - 4);
+            w[j] = v_or(v_and(low, v_set(0x0f0f0f0f)), v_and(high, v_set(0x30303030)));
+        }
         break;
     case WT_Q3_K:
         take32(x8, r, at + 32 + 32 * (size_t)half, w);
@@ -391,7 +394,7 @@ INLINE void tiles(const int type, float *y, size_t ldy, size_t n_row, const part
 
 typedef void (*tiles_fn)(float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t x_block, size_t n_block, bool first);
 
-enum { FEW = 2 };                /* up to so many tokens are computed directly */
+enum { FEW = 4 };                /* up to so many tokens are computed directly */
 
 /* Vectors of rows that are less than full: plain rows are copied, so that every lane reads something; of interleaved ones the last group fills all. */
 INLINE rows last_rows(const bool x8, rows r, size_t row_bytes, size_t n_row, uint8_t *copy)
