@@ -26,7 +26,7 @@ typedef struct bench {
 
 static void product(const bench *b, size_t row, size_t n_row, int worker)
 {
-    b->k.qmul[b->type](b->y + (size_t)worker * MOST_TOK * b->ld, b->ld, b->cold + row * b->row_bytes, b->row_bytes, n_row, b->x, b->n_tok, N_IN / 32,
+    b->k.qmul[b->type](b->y + (size_t)worker * MOST_TOK * b->ld, b->ld, b->cold + row * b->row_bytes, b->row_bytes, n_row, b->x, b->n_tok, N_IN / 32, NULL,
                        b->scratch + (size_t)worker * (WT_QMUL_PARTS + (N_IN / 32) * WT_QMUL_ROWS));
 }
 

@@ -63,7 +63,7 @@ static void run_ref(const scene *s, float *y, size_t ldy)
 {
     wt_q8 *x = malloc(TOKENS * (s->n / 32) * sizeof *x);
     for (size_t t = 0; t < TOKENS; t++) memcpy(x + t * (s->n / 32), s->q[t], s->n / 32 * sizeof *x);
-    s->ref.qmul[s->type](y, ldy, s->w, s->row_bytes, ROWS, x, TOKENS, s->n / 32, s->scratch);
+    s->ref.qmul[s->type](y, ldy, s->w, s->row_bytes, ROWS, x, TOKENS, s->n / 32, NULL, s->scratch);
     free(x);
 }
 
@@ -71,7 +71,7 @@ static void run(const scene *s, float *y, size_t ldy, size_t r, size_t n_row, co
 {
     wt_q8 *x = malloc(n_tok * (s->n / 32) * sizeof *x);
     for (size_t t = 0; t < n_tok; t++) memcpy(x + t * (s->n / 32), s->q[pick ? pick[t] : (int32_t)t], s->n / 32 * sizeof *x);
-    s->k.qmul[s->type](y, ldy, s->w + r * s->row_bytes, s->row_bytes, n_row, x, n_tok, s->n / 32, s->scratch);
+    s->k.qmul[s->type](y, ldy, s->w + r * s->row_bytes, s->row_bytes, n_row, x, n_tok, s->n / 32, s->w, s->scratch);
     free(x);
 }
 

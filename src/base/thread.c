@@ -34,7 +34,7 @@ struct wt_pool {
     int wanted;                  /* workers that may join this job: those with numbers up to it */
     wt_range_fn fn;
     void *arg;
-    size_t total, pieces;
+    size_t total, grain, share;  /* a piece is a share-th of what is left, at least grain */
     char apart[64];              /* the two that all write stand in lines of their own */
     atomic_uint_fast64_t word;
     char apart2[64];
@@ -117,11 +117,17 @@ static void pause_briefly(void)
 #endif
 }
 
+/* Pieces grow smaller towards the end: large ones are read straight on, small ones let everybody finish together. */
 static void take_pieces(struct wt_pool *p, int number)
 {
-    size_t i;
-    while ((i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed)) < p->pieces)
-        p->fn(p->arg, p->total * i / p->pieces, p->total * (i + 1) / p->pieces, number);
+    size_t begin = atomic_load_explicit(&p->next, memory_order_relaxed), n;
+    while (begin < p->total) {
+        n = (p->total - begin) / p->share;
+        if (n < p->grain) n = p->total - begin < p->grain ? p->total - begin : p->grain;
+        if (!atomic_compare_exchange_weak_explicit(&p->next, &begin, begin + n, memory_order_relaxed, memory_order_relaxed)) continue;
+        p->fn(p->arg, begin, begin + n, number);
+        begin = atomic_load_explicit(&p->next, memory_order_relaxed);
+    }
 }
 
 /* Waits until there is another job than `seen`; returns the word. */
@@ -222,12 +228,13 @@ void wt_pool_free(wt_ctx *cx)
 }
 
 /* What a job is may only change while nobody can be inside: finish() has closed the last one. */
-static void publish(struct wt_pool *p, int wanted, size_t total, size_t pieces, wt_range_fn fn, void *arg)
+static void publish(struct wt_pool *p, int wanted, size_t total, size_t grain, wt_range_fn fn, void *arg)
 {
     p->fn = fn;
     p->arg = arg;
     p->total = total;
-    p->pieces = pieces;
+    p->grain = grain;
+    p->share = 2 * (size_t)(wanted + 1);
     p->wanted = wanted;
     atomic_store(&p->next, 0);
     atomic_store(&p->word, (atomic_load(&p->word) / JOB + 1) * JOB + OPEN);
@@ -258,8 +265,7 @@ void wt_parallel(wt_ctx *cx, size_t n, size_t grain, wt_range_fn fn, void *arg)
         if (n) fn(arg, 0, n, 0);
         return;
     }
-    size_t pieces = (size_t)threads * 8 < most ? (size_t)threads * 8 : most;   /* several each, so that a slow core does not hold all */
-    publish(p, threads - 1, n, pieces, fn, arg);
+    publish(p, threads - 1, n, grain > 1 ? grain : 1, fn, arg);
     take_pieces(p, 0);
     finish(p);
 }

@@ -18,8 +18,9 @@ typedef struct wt_q8 { float d, ds /* d sum */; int32_t nsum /* -sum */; int16_t
 enum { WT_QMUL_PARTS = 2 * 16 * 14 * 64, WT_QMUL_ROWS = 16 * 34 };   /* bytes of scratch: rows taken apart (see rows_q.h), and rows for each of their blocks */
 
 /* y[t*ldy + r] = row r of w times token t of x [n_tok, n_block]; r < n_row, t < n_tok. Rows are row_bytes apart and hold n_block * 32 values; of
- * interleaved types n_row is a multiple of WT_GROUP. scratch: WT_QMUL_PARTS + n_block * WT_QMUL_ROWS bytes, 64-byte aligned. */
-typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch);
+ * interleaved types n_row is a multiple of WT_GROUP. next: rows like these that are going to be wanted afterwards, or NULL; a hint. scratch: WT_QMUL_PARTS + n_block * WT_QMUL_ROWS bytes, 64-byte aligned. */
+typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, const void *next,
+                           void *scratch);
 
 typedef struct wt_kernels {
     wt_tier tier;                                                                /* set by wt_kernels_init */

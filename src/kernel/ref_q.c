@@ -147,10 +147,10 @@ static void qmul(wt_type type, float *y, size_t ldy, const void *w, size_t row_b
 }
 
 #define EACH(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS)
-#define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch
+#define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, const void *next, void *scratch
 #define DEFINE(T) \
-    static void qmul_##T(ARGS) { qmul(WT_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
-    static void qmul_##T##_X8(ARGS) { qmul(WT_##T##_X8, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
+    static void qmul_##T(ARGS) { (void)next; qmul(WT_##T, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
+    static void qmul_##T##_X8(ARGS) { (void)next; qmul(WT_##T##_X8, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
 EACH(DEFINE)
 
 /* ---- activations ------------------------------------------------------------------------------------------------------- */

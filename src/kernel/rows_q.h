@@ -360,13 +360,13 @@ INLINE void unfold(const int type, const bool x8, part *o, rows r, size_t b, siz
             super_scales(type, x8, r, p, &sc);
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) {
-                ask_for(x8, r, p, unit(type), ahead, (size_t)i);
+                if (ahead) ask_for(x8, r, p, unit(type), ahead, (size_t)i);
                 super_part(type, x8, r, p, i, &sc, o + k + i);
             }
         }
     else
         for (size_t k = 0; k < n; k++) {
-            ask_for(x8, r, (b + k - k % 8) * unit(type), 8 * unit(type), ahead, k % 8);
+            if (ahead) ask_for(x8, r, (b + k - k % 8) * unit(type), 8 * unit(type), ahead, k % 8);
             simple_part(type, x8, r, (b + k) * unit(type), o + k);
         }
 }
@@ -404,7 +404,7 @@ INLINE rows last_rows(const bool x8, rows r, size_t row_bytes, size_t n_row, uin
     return (rows){ copy, row_bytes };
 }
 
-typedef struct matrix { const uint8_t *p; size_t row_bytes, n_row, n_block; uint8_t *copy; } matrix;
+typedef struct matrix { const uint8_t *p; size_t row_bytes, n_row, n_block; const uint8_t *next; uint8_t *copy; } matrix;
 
 /* The vector of rows that begins with row i. */
 INLINE rows rows_at(const bool x8, const matrix *m, size_t i)
@@ -414,12 +414,19 @@ INLINE rows rows_at(const bool x8, const matrix *m, size_t i)
     return n < N_LANE ? last_rows(x8, r, m->row_bytes, n, m->copy) : r;
 }
 
+/* Bytes from row i to the one that is wanted n rows later; 0: nothing is. May wrap: it is added to an address. */
+INLINE size_t ahead_of(const matrix *m, size_t i, size_t n)
+{
+    if (i + n < m->n_row) return n * m->row_bytes;
+    return m->next ? (size_t)((uintptr_t)m->next - (uintptr_t)(m->p + i * m->row_bytes)) : 0;
+}
+
 INLINE void few_tokens(const int type, const bool x8, float *y, size_t ldy, const matrix *m, const wt_q8 *x, size_t n_tok)
 {
     for (size_t i = 0; i < m->n_row; i += N_LANE) {
         rows r = rows_at(x8, m, i);
-        size_t t = 0, n = m->n_row - i < N_LANE ? m->n_row - i : N_LANE;
-#define DIRECT(T) direct(type, x8, y + t * ldy + i, ldy, n, r, x + t * m->n_block, m->n_block, t ? 0 : N_LANE * m->row_bytes, T)
+        size_t t = 0, n = m->n_row - i < N_LANE ? m->n_row - i : N_LANE, ahead = ahead_of(m, i, N_LANE);
+#define DIRECT(T) direct(type, x8, y + t * ldy + i, ldy, n, r, x + t * m->n_block, m->n_block, t ? 0 : ahead, T)
         BY_TOKENS(FEW, DIRECT);
 #undef DIRECT
     }
@@ -432,7 +439,7 @@ INLINE void many_tokens(const int type, const bool x8, tiles_fn one, tiles_fn mo
         size_t n = m->n_row - i < k * N_LANE ? m->n_row - i : k * N_LANE;
         for (size_t b = 0; b < m->n_block; b += SPAN) {
             size_t span = m->n_block - b < SPAN ? m->n_block - b : SPAN;
-            size_t ahead = b + span < m->n_block ? bytes_of(type, x8, span) : MOST_ROWS * N_LANE * m->row_bytes - bytes_of(type, x8, b);
+            size_t more = ahead_of(m, i, k * N_LANE), ahead = b + span < m->n_block ? bytes_of(type, x8, span) : more ? more - bytes_of(type, x8, b) : 0;
             for (size_t r = 0; r < k; r++) unfold(type, x8, w + r * SPAN, rows_at(x8, m, i + r * N_LANE), b, span, ahead);
             (k == MOST_ROWS ? most : one)(y + i, ldy, n, w, x + b, n_tok, m->n_block, span, b == 0);
         }
@@ -443,9 +450,9 @@ INLINE void many_tokens(const int type, const bool x8, tiles_fn one, tiles_fn mo
 enum { IN_CACHE = 3 << 17 };
 
 INLINE void all_rows(const int type, const bool x8, tiles_fn one, tiles_fn most, float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row,
-                     const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch)
+                     const wt_q8 *x, size_t n_tok, size_t n_block, const void *next, void *scratch)
 {
-    matrix m = { w, row_bytes, n_row, n_block, (uint8_t *)scratch + MOST_ROWS * SPAN * sizeof(part) };
+    matrix m = { w, row_bytes, n_row, n_block, next, (uint8_t *)scratch + MOST_ROWS * SPAN * sizeof(part) };
     if (n_tok <= FEW) { few_tokens(type, x8, y, ldy, &m, x, n_tok); return; }
     size_t at_once = IN_CACHE / (n_block * sizeof *x) / MOST_TOK * MOST_TOK;
     if (at_once < 8 * MOST_TOK) at_once = 8 * MOST_TOK;
@@ -457,12 +464,12 @@ INLINE void all_rows(const int type, const bool x8, tiles_fn one, tiles_fn most,
 #define EACH(X) X(Q4_0, Q4_0) X(Q4_1, Q4_1) X(Q5_0, Q5_0) X(Q5_1, Q5_1) X(Q8_0, Q8_0) X(IQ4_NL, Q8_0) X(MXFP4, Q8_0) \
                 X(Q2_K, Q2_K) X(Q3_K, Q3_K) X(Q4_K, Q4_1) X(Q5_K, Q5_1) X(Q6_K, Q6_K) X(IQ4_XS, Q8_0)
 #define EACH_LIKE(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q6_K)
-#define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, void *scratch
+#define ARGS float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, const void *next, void *scratch
 #define TILES float *y, size_t ldy, size_t n_row, const part *w, const wt_q8 *x, size_t n_tok, size_t x_block, size_t n_block, bool first
 #define DEFINE_TILES(T) \
     static __attribute__((noinline)) void one_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, 1); } \
     static __attribute__((noinline)) void most_##T(TILES) { tiles(WT_##T, y, ldy, n_row, w, x, n_tok, x_block, n_block, first, MOST_ROWS); }
 #define DEFINE(T, LIKE) \
-    static void qmul_##T(ARGS) { all_rows(WT_##T, false, one_##LIKE, most_##LIKE, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); } \
-    static void qmul_##T##_X8(ARGS) { all_rows(WT_##T, true, one_##LIKE, most_##LIKE, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, scratch); }
+    static void qmul_##T(ARGS) { all_rows(WT_##T, false, one_##LIKE, most_##LIKE, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, next, scratch); } \
+    static void qmul_##T##_X8(ARGS) { all_rows(WT_##T, true, one_##LIKE, most_##LIKE, y, ldy, w, row_bytes, n_row, x, n_tok, n_block, next, scratch); }
 #define FILL(T, LIKE) k->qmul[WT_##T] = qmul_##T; k->qmul[WT_##T##_X8] = qmul_##T##_X8;

@@ -27,8 +27,8 @@ typedef struct job {
     bool floats, bytes;               /* some gate or up needs its input so */
     bool hidden_floats, hidden_bytes; /* some down does */
     const int32_t *tok;               /* [n_pair] token of each grouped pair */
-    float *scratch; size_t n_scratch; /* per worker: of wt_rows_matmul, then two blocks of outputs */
-    size_t rows;                      /* outputs of one task of the second pass */
+    float *scratch; size_t n_scratch; /* per worker: of wt_rows_matmul, then n_out outputs */
+    size_t n_out, rows;               /* rows: outputs that the second pass computes at once */
     float *out, *pair_y;              /* pair_y [n_pair, d] in pair order; NULL: nobody looks */
 } job;
 
@@ -95,7 +95,7 @@ static wt_status inputs(job *j)
 
 static wt_rows_x from(const wt_rows_x *x, size_t t, size_t n_in)
 {
-    return (wt_rows_x){ x->f + t * x->ldf, x->ldf, x->q ? x->q + t * (n_in / 32) : NULL };
+    return (wt_rows_x){ x->f ? x->f + t * x->ldf : NULL, x->ldf, x->q ? x->q + t * (n_in / 32) : NULL };
 }
 
 /* ---- first pass -------------------------------------------------------------------------------------------------------- */
@@ -103,25 +103,38 @@ static wt_rows_x from(const wt_rows_x *x, size_t t, size_t n_in)
 static float *hidden_floats(const job *j, const group *g, size_t t) { return j->h + ((size_t)g->pair0 + t) * j->ff; }
 static wt_q8 *hidden_bytes(const job *j, const group *g, size_t t) { return j->hq + (size_t)g->pair0 * (j->ff / 32 + 1) + t * (size_t)(g->d_ff / 32); }
 
+/* Rows of an expert that are computed at once for up to CHUNK tokens, so that their outputs fit in `room` floats. */
+static size_t rows_at_once(const group *g, size_t room) { return room / min_size(CHUNK, (size_t)g->n_pair) / WT_ROW_BLOCK * WT_ROW_BLOCK; }
+
+/* Hidden values [row, row + n) of tokens [t, t + m) of an expert out of gate and up [m, n]; n is a multiple of 32 or reaches the end. */
+static void keep_hidden(const job *j, const group *g, size_t row, size_t n, size_t t, size_t m, float *gate, const float *up)
+{
+    const wt_kernels *k = j->r->k;
+    bool bytes = wt_uses_bytes(k, &g->w.down);
+    for (size_t p = 0; p < m; p++, gate += n, up += n) {
+        for (size_t i = 0; i < n; i += WT_ROW_BLOCK) k->silu_mul(gate + i, gate + i, up + i, min_size(WT_ROW_BLOCK, n - i));
+        if (bytes) k->quantize(hidden_bytes(j, g, t + p) + row / 32, gate, n / 32);
+        else memcpy(hidden_floats(j, g, t + p) + row, gate, n * sizeof *gate);
+    }
+}
+
+/* Tasks that follow each other in an expert are done together, as many as there is room for: weights are then read straight on. */
 static void gate_up(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
     const wt_kernels *k = j->r->k;
-    float *scratch = j->scratch + (size_t)worker * j->n_scratch, *gate = scratch + j->n_scratch - 2 * CHUNK * WT_ROW_BLOCK, *up = gate + CHUNK * WT_ROW_BLOCK;
-    for (size_t i = begin; i < end; i++) {
+    float *scratch = j->scratch + (size_t)worker * j->n_scratch, *gate = scratch + j->n_scratch - j->n_out, *up = gate + j->n_out / 2;
+    for (size_t i = begin, blocks; i < end; i += blocks) {
         const group *g = find(j, i);
-        size_t block = i - g->task, row = block * WT_ROW_BLOCK, n = min_size(WT_ROW_BLOCK, (size_t)g->d_ff - row);
-        bool bytes = wt_uses_bytes(k, &g->w.down);
+        blocks = min_size(min_size(end - i, g->task + n_block(g->d_ff) - i), rows_at_once(g, j->n_out / 2) / WT_ROW_BLOCK);
+        size_t row = (i - g->task) * WT_ROW_BLOCK, n = min_size(blocks * WT_ROW_BLOCK, (size_t)g->d_ff - row);
+        const void *next = i + blocks == end ? NULL : row + n < (size_t)g->d_ff ? wt_row_at(&g->w.gate, row + n) : g[1].w.gate.data;
         for (size_t t = 0, m; t < (size_t)g->n_pair; t += m) {
             m = min_size(CHUNK, (size_t)g->n_pair - t);
             wt_rows_x x = from(&g->x, t, j->d);
-            wt_rows_matmul(k, &g->w.gate, (int64_t)row, (int64_t)n, &x, m, gate, WT_ROW_BLOCK, scratch);
-            wt_rows_matmul(k, &g->w.up, (int64_t)row, (int64_t)n, &x, m, up, WT_ROW_BLOCK, scratch);
-            if (n == WT_ROW_BLOCK) k->silu_mul(gate, gate, up, m * WT_ROW_BLOCK);
-            else for (size_t p = 0; p < m; p++) k->silu_mul(gate + p * WT_ROW_BLOCK, gate + p * WT_ROW_BLOCK, up + p * WT_ROW_BLOCK, n);
-            for (size_t p = 0; p < m; p++)
-                if (bytes) k->quantize(hidden_bytes(j, g, t + p) + block, gate + p * WT_ROW_BLOCK, 1);
-                else memcpy(hidden_floats(j, g, t + p) + row, gate + p * WT_ROW_BLOCK, n * sizeof *gate);
+            wt_rows_matmul(k, &g->w.gate, (int64_t)row, (int64_t)n, &x, m, gate, n, wt_row_at(&g->w.up, row), scratch);
+            wt_rows_matmul(k, &g->w.up, (int64_t)row, (int64_t)n, &x, m, up, n, next, scratch);
+            keep_hidden(j, g, row, n, t, m, gate, up);
         }
     }
 }
@@ -129,14 +142,14 @@ static void gate_up(void *arg, size_t begin, size_t end, int worker)
 /* ---- second pass ------------------------------------------------------------------------------------------------------- */
 
 /* Adds what an expert gives for outputs [row, row + n) of its tokens. */
-static void add_expert(const job *j, const group *g, size_t row, size_t n, float *y, float *scratch)
+static void add_expert(const job *j, const group *g, size_t row, size_t n, const void *next, float *y, float *scratch)
 {
     const wt_kernels *k = j->r->k;
-    wt_rows_x hidden = { hidden_floats(j, g, 0), j->ff, j->hq ? hidden_bytes(j, g, 0) : NULL };
+    wt_rows_x hidden = { j->h ? hidden_floats(j, g, 0) : NULL, j->ff, j->hq ? hidden_bytes(j, g, 0) : NULL };
     for (size_t t = 0, m; t < (size_t)g->n_pair; t += m) {
         m = min_size(CHUNK, (size_t)g->n_pair - t);
         wt_rows_x x = from(&hidden, t, (size_t)g->d_ff);
-        wt_rows_matmul(k, &g->w.down, (int64_t)row, (int64_t)n, &x, m, y, n, scratch);
+        wt_rows_matmul(k, &g->w.down, (int64_t)row, (int64_t)n, &x, m, y, n, next, scratch);
         for (size_t p = 0; p < m; p++) {
             size_t at = (size_t)g->pair0 + t + p, pair = (size_t)j->rt->order[at];
             k->axpy(j->out + (size_t)j->tok[at] * j->d + row, j->rt->weight[pair], y + p * n, n);
@@ -148,11 +161,15 @@ static void add_expert(const job *j, const group *g, size_t row, size_t n, float
 static void down(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
-    float *scratch = j->scratch + (size_t)worker * j->n_scratch, *y = scratch + j->n_scratch - CHUNK * j->rows;
-    for (size_t i = begin; i < end; i++) {
-        size_t row = i * j->rows, n = min_size(j->rows, j->d - row);
+    float *scratch = j->scratch + (size_t)worker * j->n_scratch, *y = scratch + j->n_scratch - j->n_out;
+    size_t stop = min_size(end * WT_ROW_BLOCK, j->d);
+    for (size_t row = begin * WT_ROW_BLOCK, n; row < stop; row += n) {
+        n = min_size(j->rows, stop - row);
         for (size_t t = 0; t < (size_t)j->rt->n_tok; t++) memset(j->out + t * j->d + row, 0, n * sizeof *j->out);
-        for (size_t e = 0; e < j->n_grp; e++) add_expert(j, j->grp + e, row, n, y, scratch);
+        for (size_t e = 0; e < j->n_grp; e++) {
+            const void *next = e + 1 < j->n_grp ? wt_row_at(&j->grp[e + 1].w.down, row) : row + n < stop ? wt_row_at(&j->grp[0].w.down, row + n) : NULL;
+            add_expert(j, j->grp + e, row, n, next, y, scratch);
+        }
     }
 }
 
@@ -185,24 +202,18 @@ static wt_status groups(job *j, const wt_expert_source *src, size_t *n_task)
     return WITAN_OK;
 }
 
-/* Outputs of one task of the second pass: hidden values are read again for each, so with many tokens as many as leave several tasks for each thread. */
-static size_t rows_of_a_task(const job *j)
-{
-    size_t rows = WT_ROW_BLOCK;
-    while (j->rt->n_tok > 16 && rows < 128 && j->d / (2 * rows) >= 4 * (size_t)j->r->cx->threads) rows *= 2;
-    return rows;
-}
-
 static wt_status buffers(job *j)
 {
     wt_run r = *j->r;
     size_t n = (size_t)j->rt->n_pair, widest = j->d > j->ff ? j->d : j->ff;
     int32_t *tok = wt_take_n(r.a, n, sizeof *tok);
-    j->rows = rows_of_a_task(j);
-    size_t extra = CHUNK * (j->rows > 2 * WT_ROW_BLOCK ? j->rows : 2 * WT_ROW_BLOCK);
+    size_t most = 1;                                         /* tokens of one expert at once */
+    for (size_t e = 0; e < j->n_grp; e++) if ((size_t)j->grp[e].n_pair > most) most = (size_t)j->grp[e].n_pair;
+    j->n_out = CHUNK * 128;
+    j->rows = j->n_out / min_size(CHUNK, most) / WT_ROW_BLOCK * WT_ROW_BLOCK;
     if (j->hidden_floats && !(j->h = wt_take_n(r.a, n * j->ff, sizeof *j->h))) return WITAN_ENOMEM;
     if (j->hidden_bytes && !(j->hq = wt_take_n(r.a, n * (j->ff / 32 + 1), sizeof *j->hq))) return WITAN_ENOMEM;
-    j->n_scratch = (WT_SCRATCH(widest) + extra + 15) / 16 * 16;
+    j->n_scratch = (WT_SCRATCH(widest) + j->n_out + 15) / 16 * 16;
     j->scratch = wt_take_n(r.a, (size_t)r.cx->threads * j->n_scratch, sizeof *j->scratch);
     if (!tok || !j->scratch) return WITAN_ENOMEM;
     for (int32_t i = 0; i < j->rt->n_pair; i++) tok[i] = pair_token(j->rt, j->rt->order[i]);
@@ -223,8 +234,10 @@ static wt_status compute(wt_run *r, job *j, size_t n_task)
     WT_TRY(inputs(j));
     size_t share = (size_t)j->rt->n_pair / j->n_grp + 1;     /* tokens of a usual expert */
     wt_parallel(r->cx, n_task, (wt_block_grain(r->k, &j->grp->w.gate, share) + 1) / 2, gate_up, j);
-    size_t blocks = wt_block_grain(r->k, &j->grp->w.down, share) / j->n_grp, per_task = j->rows / WT_ROW_BLOCK;
-    wt_parallel(r->cx, (j->d + j->rows - 1) / j->rows, blocks / per_task + 1, down, j);
+    /* Outputs of a piece are computed for all experts, which read their hidden values again for each: not too few of them. */
+    size_t grain = wt_block_grain(r->k, &j->grp->w.down, share) / j->n_grp + 1, blocks = n_block((int64_t)j->d), usual = blocks / (4 * (size_t)r->cx->threads);
+    if (j->rt->n_tok > 16 && grain < usual) grain = usual < 4 ? usual : 4;
+    wt_parallel(r->cx, blocks, grain, down, j);
     return WITAN_OK;
 }
 

@@ -26,12 +26,12 @@ static const float *as_floats(const wt_kernels *k, const wt_tensor *w, const uin
 }
 
 void wt_rows_matmul(const wt_kernels *k, const wt_tensor *w, int64_t row, int64_t n_row, const wt_rows_x *x, size_t n_tok, float *y, size_t ldy,
-                    float *scratch)
+                    const void *next, float *scratch)
 {
     size_t n_in = (size_t)w->shape[w->n_dim - 1], row_bytes = w->bytes / (w->n / n_in);
     const uint8_t *from = wt_row(w, row, row_bytes);
     if (wt_uses_bytes(k, w)) {
-        k->qmul[w->type](y, ldy, from, row_bytes, (size_t)n_row, x->q, n_tok, n_in / 32, scratch);
+        k->qmul[w->type](y, ldy, from, row_bytes, (size_t)n_row, x->q, n_tok, n_in / 32, next, scratch);
         return;
     }
     for (size_t i = 0, n; i < (size_t)n_row; i += n) {
@@ -70,7 +70,7 @@ wt_status wt_as_bytes(wt_run *r, wt_tensor *x)
 
 /* ---- the op ------------------------------------------------------------------------------------------------------------- */
 
-enum { MOST_MATRICES = 4 };
+enum { MOST_MATRICES = 4, FEW = 16 /* tokens */ };
 
 typedef struct job {
     const wt_kernels *k;
@@ -81,14 +81,18 @@ typedef struct job {
     size_t task[MOST_MATRICES + 1];              /* first task of each matrix */
 } job;
 
+/* Tasks of one matrix that follow each other are one call where tokens are few: it then reads straight on. */
 static void tasks(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
     float *scratch = j->scratch + (size_t)worker * j->n_scratch;
-    for (size_t i = begin, m = 0; i < end; i++) {
+    for (size_t i = begin, m = 0, n; i < end; i += n) {
         while (i >= j->task[m + 1]) m++;
-        size_t n_out = (size_t)j->w[m]->shape[0], row = (i - j->task[m]) * j->rows, n = n_out - row < j->rows ? n_out - row : j->rows;
-        wt_rows_matmul(j->k, j->w[m], (int64_t)row, (int64_t)n, &j->x, j->n_tok, j->y[m] + row, n_out, scratch);
+        size_t last = end < j->task[m + 1] ? end : j->task[m + 1], n_out = (size_t)j->w[m]->shape[0], row = (i - j->task[m]) * j->rows;
+        n = j->n_tok > FEW ? 1 : last - i;
+        size_t n_row = n_out - row < n * j->rows ? n_out - row : n * j->rows;
+        const void *next = i + n >= end ? NULL : i + n < j->task[m + 1] ? wt_row_at(j->w[m], row + n_row) : j->w[m + 1]->type == j->w[m]->type ? j->w[m + 1]->data : NULL;
+        wt_rows_matmul(j->k, j->w[m], (int64_t)row, (int64_t)n_row, &j->x, j->n_tok, j->y[m] + row, n_out, next, scratch);
     }
 }
 
@@ -96,7 +100,7 @@ static void tasks(void *arg, size_t begin, size_t end, int worker)
 static size_t rows_of_a_task(const wt_run *r, size_t n_out, size_t n_tok)
 {
     size_t rows = WT_ROW_BLOCK;
-    while (n_tok > 16 && rows < 256 && n_out / (2 * rows) >= 8 * (size_t)r->cx->threads) rows *= 2;
+    while (n_tok > FEW && rows < 256 && n_out / (2 * rows) >= 8 * (size_t)r->cx->threads) rows *= 2;
     return rows;
 }
 

@@ -16,9 +16,10 @@ static inline bool wt_uses_bytes(const wt_kernels *k, const wt_tensor *w) { retu
 /* The tokens of a product: float rows f [n_tok], ldf apart, or the same as bytes q [n_tok, n_in / 32]. */
 typedef struct wt_rows_x { const float *f; size_t ldf; const wt_q8 *q; } wt_rows_x;
 
-/* y[t*ldy + i] = row (row + i) of w times token t, i < n_row, t < n_tok. scratch holds WT_SCRATCH(n_in) floats, 64-byte aligned. */
+/* y[t*ldy + i] = row (row + i) of w times token t, i < n_row, t < n_tok. next: where rows like these will be read afterwards, or NULL. scratch holds WT_SCRATCH(n_in) floats, 64-byte aligned. */
+static inline const void *wt_row_at(const wt_tensor *w, size_t row) { return wt_row(w, (int64_t)row, w->bytes / (w->n / (size_t)w->shape[w->n_dim - 1])); }
 void wt_rows_matmul(const wt_kernels *k, const wt_tensor *w, int64_t row, int64_t n_row, const wt_rows_x *x, size_t n_tok, float *y, size_t ldy,
-                    float *scratch);
+                    const void *next, float *scratch);
 
 /* Blocks of WT_ROW_BLOCK rows that make a piece of work worth handing to another thread: about two microseconds of reading or computing. */
 size_t wt_block_grain(const wt_kernels *k, const wt_tensor *w, size_t n_tok);
