@@ -322,12 +322,33 @@ INLINE void tile(const int type, float *y, size_t ldy, size_t n_row, const part 
         for (size_t t = 0; t < (size_t)T; t++) row_store(y + t * ldy + r * N_LANE, acc[r][t], n_row - r * N_LANE);
 }
 
-/* All blocks of one vector of rows, as they lie. ahead: bytes from a row to the one that is wanted next in its place. */
+/* Bytes of n blocks of a row, or of the group it is in. */
+INLINE size_t bytes_of(const int type, const bool x8, size_t n) { return (x8 ? 8 : 1) * (super(type) ? n / 8 : n) * unit(type); }
+
+/* How many blocks ahead of those in use others are asked for: enough to cover the way to memory, and little enough that they stay in the first
+ * cache until they are used, however long rows are. */
+INLINE size_t lead_of(const int type, size_t n_block)
+{
+    const size_t lead = 9216 / (unit(type) * N_LANE / (super(type) ? 8 : 1)) / 8 * 8;
+    return lead > n_block ? n_block : lead < 8 ? 8 : lead;
+}
+
+/* Asks for the blocks that are wanted `lead` blocks after block b. ahead: bytes from a row to the one that is wanted next in its place, 0: none. */
+INLINE void ask_ahead(const int type, const bool x8, rows r, size_t b, size_t n_block, size_t lead, size_t ahead)
+{
+    if (b + lead >= n_block && !ahead) return;
+    size_t by = b + lead < n_block ? bytes_of(type, x8, lead) : ahead - bytes_of(type, x8, n_block - lead);
+    if (super(type)) ask_for(x8, true, r, b / 8 * unit(type), unit(type), by, b % 8);
+    else ask_for(x8, true, r, (b - b % 8) * unit(type), 8 * unit(type), by, b % 8);
+}
+
+/* All blocks of one vector of rows, as they lie. */
 INLINE void direct(const int type, const bool x8, float *y, size_t ldy, size_t n_row, rows r, const wt_q8 *x, size_t n_block, size_t ahead, const int T)
 {
     vf acc[MOST_ROWS][MOST_TOK];
     tokens at = tokens_at(x, n_block, T);
     part w;
+    const size_t lead = lead_of(type, n_block);
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) acc[0][t] = f_set(0);
     if (super(type)) {
@@ -336,14 +357,14 @@ INLINE void direct(const int type, const bool x8, float *y, size_t ldy, size_t n
             super_scales(type, x8, r, p, &sc);
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++, next_block(&at, T)) {
-                if (ahead) ask_for(x8, r, p, unit(type), ahead, (size_t)i);
+                ask_ahead(type, x8, r, b + (size_t)i, n_block, lead, ahead);
                 super_part(type, x8, r, p, i, &sc, &w);
                 add_block(type, acc, &w, &at, 1, T);
             }
         }
     } else
         for (size_t b = 0, p = 0; b < n_block; b++, p += unit(type), next_block(&at, T)) {
-            if (ahead) ask_for(x8, r, (b - b % 8) * unit(type), 8 * unit(type), ahead, b % 8);
+            ask_ahead(type, x8, r, b, n_block, lead, ahead);
             simple_part(type, x8, r, p, &w);
             add_block(type, acc, &w, &at, 1, T);
         }
@@ -360,19 +381,16 @@ INLINE void unfold(const int type, const bool x8, part *o, rows r, size_t b, siz
             super_scales(type, x8, r, p, &sc);
 #pragma GCC unroll 8
             for (int i = 0; i < 8; i++) {
-                if (ahead) ask_for(x8, r, p, unit(type), ahead, (size_t)i);
+                if (ahead) ask_for(x8, false, r, p, unit(type), ahead, (size_t)i);
                 super_part(type, x8, r, p, i, &sc, o + k + i);
             }
         }
     else
         for (size_t k = 0; k < n; k++) {
-            if (ahead) ask_for(x8, r, (b + k - k % 8) * unit(type), 8 * unit(type), ahead, k % 8);
+            if (ahead) ask_for(x8, false, r, (b + k - k % 8) * unit(type), 8 * unit(type), ahead, k % 8);
             simple_part(type, x8, r, (b + k) * unit(type), o + k);
         }
 }
-
-/* Bytes of n blocks of a row, or of the group it is in. */
-INLINE size_t bytes_of(const int type, const bool x8, size_t n) { return (x8 ? 8 : 1) * (super(type) ? n / 8 : n) * unit(type); }
 
 /* Tokens [t, n_tok), as many at once as there is room for, then fewer. */
 #define BY_TOKENS(most, call) do { \
