@@ -95,7 +95,8 @@ typedef struct witan_config {
     int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
     const char *tier;                   /* the best kernels to use: "ref", "neon", "avx2", "avx512"; NULL: $WITAN_TIER, else the best there are */
     bool pin;                           /* each worker, and the calling thread from its first parallel work on, stays on a processor of its own, of those
-                                           this process may use; cores before their second threads. Not done where there are more workers */
+                                           this process may use; cores before their second threads. Not done where there are more workers;
+                                           undone for the calling thread by witan_ctx_free */
     bool exact;                         /* activations stay float; else, and unless $WITAN_EXACT is 1, they are rounded to bytes (one scale for
                                            32 values) where they meet weights in blocks: several times as fast, nearly the same results */
 } witan_config;
@@ -173,7 +174,7 @@ typedef struct witan_model witan_model;
 typedef struct witan_model_options {
     bool resident;     /* copy expert weights into memory; false: use the mapped file */
     bool repack;       /* copy weights in blocks into memory, rows interleaved for the kernels (as `witan convert --repack` does on disk); same bits */
-    bool huge_pages;   /* ask for huge pages where weights are copied */
+    bool huge_pages;   /* ask for huge pages where weights are copied; repack always does */
     bool prefault;     /* read a mapped file to its end before returning, so that nothing is read from disk later while there is room for it */
     const char *pre;   /* splitting rule of the tokenizer to use where the file names one that is unknown, or none; NULL: refuse */
 } witan_model_options;

@@ -99,8 +99,8 @@ if has script; then
     looks no NO_COLOR=1 "'$W' nosuch" "none with NO_COLOR"
     looks no TERM=xterm "'$W' nosuch 2>'$T/file'; cat '$T/file'" "none in a file"
     looks no TERM=xterm "'$W' help run | cat" "none in a pipe"
-    grep -q __asan_init "$W" && some=20 || some=400   # documents of each domain: a few seconds
-    slow="'$W' eval '$M' --jsonl '$T/data/all.train.jsonl' --limit"
+    grep -q __asan_init "$W" && some=10 || some=120   # documents of each domain: a few seconds
+    slow="WITAN_TIER=ref '$W' eval '$M' --jsonl '$T/data/all.train.jsonl' --limit"
     tty TERM=xterm "$slow $some 2>&1 >/dev/null" >"$T/tty"
     result "$(grep -q 's left' "$T/tty"; echo $?)" "progress tells the time that is left"
     result "$([ "$(tail -c 4 "$T/tty")" = "$(printf '\r\033[K')" ]; echo $?)" "and clears its line"

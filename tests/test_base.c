@@ -9,11 +9,13 @@
 
 #include <locale.h>
 #include <math.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -157,6 +159,31 @@ static void mark(void *arg, size_t begin, size_t end, int worker)
     cells *c = arg;
     for (size_t i = begin; i < end; i++) c->hit[i]++;
     if (worker > c->worst) c->worst = worker;
+}
+
+static void count_processors(void *arg, size_t begin, size_t end, int worker)
+{
+    cpu_set_t may;
+    (void)begin;
+    (void)end;
+    if (!sched_getaffinity(0, sizeof may, &may)) ((int *)arg)[worker] = CPU_COUNT(&may);
+    usleep(20000);                                                           /* so that the other one gets its share */
+}
+
+static void pinned_threads_stay_on_one_processor_and_the_caller_is_set_free(void **state)
+{
+    (void)state;
+    cpu_set_t before, after;
+    int n[2] = { 0 };
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    if (CPU_COUNT(&before) < 2) skip();
+    witan_ctx *c = witan_ctx_new(&(witan_config){ .threads = 2, .pin = true });
+    for (int round = 0; round < 50 && !(n[0] && n[1]); round++) wt_parallel(c, 2, 1, count_processors, n);
+    assert_int_equal(n[0], 1);
+    assert_int_equal(n[1], 1);
+    witan_ctx_free(c);
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
 }
 
 static void every_element_is_done_once_by_any_number_of_threads(void **state)

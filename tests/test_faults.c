@@ -208,7 +208,7 @@ static witan_status batch(witan_ctx *cx, void *arg)
     char json[800], *again = NULL;
     (void)arg;
     witan_set_threads(cx, 2);
-    witan_status st = witan_model_open(cx, model, &(witan_model_options){ .resident = true }, &m);
+    witan_status st = witan_model_open(cx, model, &(witan_model_options){ .repack = true, .huge_pages = true, .prefault = true }, &m);
     if (!st) snprintf(json, sizeof json, worn, witan_model_get_info(m)->fingerprint);
     if (!st) st = witan_plan_parse(cx, json, strlen(json), &p);
     if (!st) st = witan_plan_check(cx, p, m);

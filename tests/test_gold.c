@@ -18,14 +18,16 @@ static const float TOLERANCE = 1e-4f, ROUNDING = 0.05f;
 /* A context with its model; the kernels are chosen when the model is opened. */
 typedef struct engine { witan_ctx *cx; witan_model *m; } engine;
 
-static engine engine_open(const gold *g, const char *tier, bool exact, int32_t threads, bool resident)
+static engine engine_open_as(const gold *g, const char *tier, bool exact, int32_t threads, const witan_model_options *o)
 {
     engine e = { .cx = witan_ctx_new(&(witan_config){ .threads = threads, .tier = tier, .exact = exact }) };
     assert_non_null(e.cx);
-    if (witan_model_open(e.cx, g->model, &(witan_model_options){ .resident = resident }, &e.m) != WITAN_OK) fail_msg("%s", witan_error(e.cx));
+    if (witan_model_open(e.cx, g->model, o, &e.m) != WITAN_OK) fail_msg("%s", witan_error(e.cx));
     assert_int_equal(witan_model_get_info(e.m)->n_vocab, g->n_vocab);
     return e;
 }
+
+static engine engine_open(const gold *g, const char *tier, bool exact, int32_t threads) { return engine_open_as(g, tier, exact, threads, NULL); }
 
 static void engine_free(engine *e)
 {
@@ -159,7 +161,7 @@ static void each(void (*what)(const gold *g, const gold_seq *q, bool exact))
 
 static void every_way(const gold *g, const gold_seq *q, bool exact)
 {
-    engine e = engine_open(g, NULL, exact, 0, false);
+    engine e = engine_open(g, NULL, exact, 0);
     float *first = rows_new(g, q), *rows = rows_new(g, q);
     static const size_t piece[] = { 1, 5, 16 };
     gold_watch w = { 0 };
@@ -195,7 +197,7 @@ static void tier_by_tier(const gold *g, const gold_seq *q, bool exact)
     for (int t = 0; t < WT_N_TIER; t++) {
         if (!wt_tier_here((wt_tier)t)) continue;
         const char *tier = wt_tier_name((wt_tier)t);
-        engine e = engine_open(g, tier, exact, 1, false);
+        engine e = engine_open(g, tier, exact, 1);
         assert_int_equal(e.m->k.tier, t);
         float *rows = rows_new(g, q), *steps = rows_new(g, q);
         gold_watch w = { 0 };
@@ -214,10 +216,10 @@ static void every_tier_of_kernels_matches_transformers(void **state) { (void)sta
 
 static void thread_by_thread(const gold *g, const gold_seq *q, bool exact)
 {
-    engine one = engine_open(g, NULL, exact, 1, false);
+    engine one = engine_open(g, NULL, exact, 1);
     float *expected = prefill(&one, g, q), *rows = rows_new(g, q);
     for (int32_t n = 2; n <= 5; n++) {
-        engine e = engine_open(g, NULL, exact, n, false);
+        engine e = engine_open(g, NULL, exact, n);
         gold_watch w = { .seq = 2 };
         float *alone = prefill(&e, g, q);
         among_others(&e, q, 32, &w, rows);
@@ -235,20 +237,25 @@ static void any_number_of_threads_gives_the_same_bits(void **state) { (void)stat
 
 static void store_by_store(const gold *g, const gold_seq *q, bool exact)
 {
-    engine mapped = engine_open(g, NULL, exact, 1, false), resident = engine_open(g, NULL, exact, 1, true);
-    float *a = prefill(&mapped, g, q), *b = prefill(&resident, g, q);
-    check_same("resident store", g, q, b, a);
+    static const witan_model_options way[] = { { .resident = true }, { .repack = true }, { .repack = true, .huge_pages = true }, { .prefault = true } };
+    engine mapped = engine_open(g, NULL, exact, 1);
+    float *a = prefill(&mapped, g, q);
+    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
+        engine e = engine_open_as(g, NULL, exact, 2, way + i);
+        float *b = prefill(&e, g, q);
+        check_same(i == 0 ? "resident" : i == 3 ? "prefault" : "repack", g, q, b, a);
+        free(b);
+        engine_free(&e);
+    }
     free(a);
-    free(b);
     engine_free(&mapped);
-    engine_free(&resident);
 }
 
-static void resident_and_mapped_experts_give_the_same_bits(void **state) { (void)state; each(store_by_store); }
+static void weights_copied_interleaved_or_read_ahead_give_the_same_bits(void **state) { (void)state; each(store_by_store); }
 
 static void last_row(const gold *g, const gold_seq *q, bool exact)
 {
-    engine e = engine_open(g, NULL, exact, 1, false);
+    engine e = engine_open(g, NULL, exact, 1);
     witan_session *s = session_new(&e, 1);
     float *rows = prefill(&e, g, q);
     assert_int_equal(witan_feed(s, 0, q->ids, q->n), WITAN_OK);
@@ -270,7 +277,7 @@ static void token_ids_match_the_tokenizers_package(void **state)
         int32_t *ids;
         size_t n;
         gold_open(&g, gold_names[i]);
-        engine e = engine_open(&g, NULL, true, 1, false);
+        engine e = engine_open(&g, NULL, true, 1);
         assert_int_equal(witan_tokenize(e.cx, e.m, g.text, strlen(g.text), 0, &ids, &n), WITAN_OK);
         assert_int_equal(n, g.n_text);
         assert_memory_equal(ids, g.text_ids, n * sizeof *ids);
@@ -286,7 +293,7 @@ int main(void)
         cmocka_unit_test(prefill_decode_pieces_and_batch_match_transformers_and_have_the_same_bits),
         cmocka_unit_test(every_tier_of_kernels_matches_transformers),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
-        cmocka_unit_test(resident_and_mapped_experts_give_the_same_bits),
+        cmocka_unit_test(weights_copied_interleaved_or_read_ahead_give_the_same_bits),
         cmocka_unit_test(feeding_without_asking_keeps_the_row_of_the_last_token_only),
         cmocka_unit_test(token_ids_match_the_tokenizers_package),
     };

@@ -28,7 +28,8 @@ struct wt_pool {
     pthread_cond_t wake, idle;
     worker w[WT_MAX_THREADS];
     int n;                       /* threads made, besides the caller */
-    bool pinned;
+    bool pinned;                 /* pinning was tried */
+    pthread_t caller; cpu_set_t before;   /* who was pinned besides the workers, and where it could run until then; empty: nobody was */
     atomic_bool stop;
     atomic_int asleep, waiting;  /* workers; the caller */
     int wanted;                  /* workers that may join this job: those with numbers up to it */
@@ -101,13 +102,20 @@ static void pin(pthread_t thread, int cpu)
     pthread_setaffinity_np(thread, sizeof one, &one);        /* only speed depends on it */
 }
 
-/* Caller and workers; each thread made later is pinned by its own number. Asked before the caller's own set shrinks. */
+/* Caller and workers, or nobody. */
 static void pin_all(struct wt_pool *p)
 {
     int cpu[WT_MAX_THREADS + 1];
     for (int i = 0; i <= p->n; i++) if ((cpu[i] = nth_cpu(i)) < 0) return;
     for (int i = 0; i < p->n; i++) pin(p->w[i].thread, cpu[i + 1]);
-    pin(pthread_self(), cpu[0]);
+    p->caller = pthread_self();
+    if (sched_getaffinity(0, sizeof p->before, &p->before)) CPU_ZERO(&p->before);
+    pin(p->caller, cpu[0]);
+}
+
+static void unpin(const struct wt_pool *p)
+{
+    if (CPU_COUNT(&p->before) && pthread_equal(p->caller, pthread_self())) pthread_setaffinity_np(p->caller, sizeof p->before, &p->before);
 }
 
 static void pause_briefly(void)
@@ -220,6 +228,7 @@ void wt_pool_free(wt_ctx *cx)
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->n; i++) pthread_join(p->w[i].thread, NULL);
+    unpin(p);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->wake);
     pthread_cond_destroy(&p->idle);

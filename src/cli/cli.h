@@ -117,7 +117,7 @@ int cli_read_text(cli *c, const char *file, const char *argument, char **text, s
 #define CLI_WEIGHTS(T) \
     WITAN_FLAG(T, resident, "copy expert weights into memory instead of using the mapped file"), \
     WITAN_FLAG(T, repack, "copy weights in blocks into memory, rows interleaved for the kernels (`witan convert --repack` does it once on disk)"), \
-    WITAN_FLAG(T, huge_pages, "ask for huge pages where weights are copied"), \
+    WITAN_FLAG(T, huge_pages, "ask for huge pages where weights are copied (--repack always does)"), \
     WITAN_FLAG(T, prefault, "read the whole file before starting")
 #define CLI_MODEL_OPTIONS(o) (&(witan_model_options){ .resident = (o)->resident, .repack = (o)->repack, .huge_pages = (o)->huge_pages, .prefault = (o)->prefault, .pre = (o)->pre })
 

@@ -119,10 +119,10 @@ INLINE vi byte_of(const bool x8, rows r, size_t at)
 /* Part i of eight of `bytes` bytes of the rows that stand `ahead` behind these. soon: to be used once and at once. */
 INLINE void ask_for(const bool x8, const bool soon, rows r, size_t at, size_t bytes, size_t ahead, size_t i)
 {
-    const char *p = (const char *)r.p + ahead + (x8 ? 8 * at + i * bytes : i * r.stride + at);
+    const uintptr_t p = (uintptr_t)r.p + ahead + (x8 ? 8 * at + i * bytes : i * r.stride + at);
     for (size_t k = 0; k < bytes; k += 64)
-        if (soon) _mm_prefetch(p + k, _MM_HINT_NTA);
-        else _mm_prefetch(p + k, _MM_HINT_T1);
+        if (soon) _mm_prefetch((const char *)(p + k), _MM_HINT_NTA);
+        else _mm_prefetch((const char *)(p + k), _MM_HINT_T1);
 }
 
 #include "kernel/rows_q.h"

@@ -126,10 +126,11 @@ INLINE vi byte_of(const bool x8, rows r, size_t at)
 /* Part i of eight of `bytes` bytes of the rows that stand `ahead` behind these. soon: to be used once and at once. */
 INLINE void ask_for(const bool x8, const bool soon, rows r, size_t at, size_t bytes, size_t ahead, size_t i)
 {
-    const char *p = (const char *)r.p + ahead + (x8 ? 8 * at + i * bytes : 2 * i * r.stride + at);
+    const uintptr_t p = (uintptr_t)r.p + ahead + (x8 ? 8 * at + i * bytes : 2 * i * r.stride + at);
     for (size_t k = 0; k < bytes; k += 64) {
-        if (soon) { _mm_prefetch(p + k, _MM_HINT_NTA); _mm_prefetch(p + r.stride + k, _MM_HINT_NTA); }
-        else { _mm_prefetch(p + k, _MM_HINT_T1); _mm_prefetch(p + r.stride + k, _MM_HINT_T1); }
+        const char *a = (const char *)(p + k), *b = (const char *)(p + r.stride + k);
+        if (soon) { _mm_prefetch(a, _MM_HINT_NTA); _mm_prefetch(b, _MM_HINT_NTA); }
+        else { _mm_prefetch(a, _MM_HINT_T1); _mm_prefetch(b, _MM_HINT_T1); }
     }
 }
 

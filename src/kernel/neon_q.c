@@ -134,10 +134,10 @@ INLINE vi byte_of(const bool x8, rows r, size_t at)
 /* Part i of eight of `bytes` bytes of the rows that stand `ahead` behind these. */
 INLINE void ask_for(const bool x8, const bool soon, rows r, size_t at, size_t bytes, size_t ahead, size_t i)
 {
-    const uint8_t *p = r.p + ahead + (x8 ? 8 * at + i * bytes : i * r.stride + at);
+    const uintptr_t p = (uintptr_t)r.p + ahead + (x8 ? 8 * at + i * bytes : i * r.stride + at);
     for (size_t k = 0; k < bytes; k += 64)
-        if (soon) __builtin_prefetch(p + k, 0, 0);
-        else __builtin_prefetch(p + k, 0, 2);
+        if (soon) __builtin_prefetch((const void *)(p + k), 0, 0);
+        else __builtin_prefetch((const void *)(p + k), 0, 2);
 }
 
 #include "kernel/rows_q.h"

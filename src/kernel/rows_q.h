@@ -313,7 +313,7 @@ INLINE void tile(const int type, float *y, size_t ldy, size_t n_row, const part 
         for (size_t t = 0; t < (size_t)T; t++) acc[r][t] = first ? f_set(0) : row_load(y + t * ldy + r * N_LANE, n_row - r * N_LANE);
     for (size_t b = 0; b < n_block; b++, next_block(&at, T)) {
 #pragma GCC unroll 8
-        for (int t = 0; t < T; t++) __builtin_prefetch((const uint8_t *)token(&at, t) + (size_t)T * at.stride);   /* the next tile's */
+        for (int t = 0; t < T; t++) __builtin_prefetch((const void *)((uintptr_t)token(&at, t) + (size_t)T * at.stride));   /* the next tile's */
         add_block(type, acc, w + b, &at, R, T);
     }
 #pragma GCC unroll 2
@@ -330,7 +330,7 @@ INLINE size_t bytes_of(const int type, const bool x8, size_t n) { return (x8 ? 8
 INLINE size_t lead_of(const int type, size_t n_block)
 {
     const size_t lead = 9216 / (unit(type) * N_LANE / (super(type) ? 8 : 1)) / 8 * 8;
-    return lead > n_block ? n_block : lead < 8 ? 8 : lead;
+    return lead > n_block ? n_block : lead;
 }
 
 /* Asks for the blocks that are wanted `lead` blocks after block b. ahead: bytes from a row to the one that is wanted next in its place, 0: none. */

@@ -224,13 +224,14 @@ static wt_status nothing_left(finder *f)
 static wt_status find_all(finder *f, const witan_model_options *o)
 {
     wt_store_policy policy = o->repack ? WT_STORE_REPACKED : o->resident ? WT_STORE_RESIDENT : WT_STORE_MAPPED;
+    bool huge = o->huge_pages || o->repack;
     wt_config *c = &f->m->cfg;
     WT_TRY(expert_counts(f));
     WT_TRY(whole(f));
     for (f->layer = 0; f->layer < c->n_layer; f->layer++) WT_TRY(layer(f));
     WT_TRY(nothing_left(f));
-    if (o->repack) WT_TRY(wt_weights_repack(f->m, o->huge_pages));
-    return wt_expert_store_open(f->m->cx, policy, o->huge_pages, c->n_layer, c->d_model, f->experts, &f->m->experts);
+    if (o->repack) WT_TRY(wt_weights_repack(f->m, huge));
+    return wt_expert_store_open(f->m->cx, policy, huge, c->n_layer, c->d_model, f->experts, &f->m->experts);
 }
 
 wt_status wt_weights_open(wt_model *m, const witan_model_options *o)
