@@ -294,7 +294,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(options_have_defaults_and_are_set_by_either_spelling), T(wrong_values_are_refused_with_the_reason), T(numbers_do_not_depend_on_the_locale),
         T(an_arena_gives_aligned_memory_and_reuses_its_blocks), T(messages_stay_on_one_line), T(json_strings_are_escaped),
-        T(every_element_is_done_once_by_any_number_of_threads), T(documents_are_read_and_thinned), T(bad_documents_are_named_by_line),
+        T(every_element_is_done_once_by_any_number_of_threads), T(pinned_threads_stay_on_one_processor_and_the_caller_is_set_free),
+        T(documents_are_read_and_thinned), T(bad_documents_are_named_by_line),
         T(nothing_is_visible_before_the_commit),
     };
     return cmocka_run_group_tests(tests, NULL, all_done);
