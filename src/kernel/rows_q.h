@@ -135,7 +135,7 @@ INLINE void simple_bytes(const int type, const bool x8, rows r, size_t at, vi w[
     if (type == WT_Q8_0) {
         take32(x8, r, at + 2, w);
 #pragma GCC unroll 8
-        for (int j = 0; SIGNED_BITS && j < 8; j++) w[j] = v_xor(w[j], v_set((int32_t)0x80808080));
+        for (int j = 0; SIGNED_BITS != 0 && j < 8; j++) w[j] = v_xor(w[j], v_set((int32_t)0x80808080));
         return;
     }
     nibbles(x8, r, at + unit(type) - 16, w);
