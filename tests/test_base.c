@@ -174,13 +174,16 @@ static void pinned_threads_stay_on_one_processor_and_the_caller_is_set_free(void
 {
     (void)state;
     cpu_set_t before, after;
-    int n[2] = { 0 };
+    int n[2] = { 0 }, more[3] = { 0 };
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
     if (CPU_COUNT(&before) < 2) skip();
     witan_ctx *c = witan_ctx_new(&(witan_config){ .threads = 2, .pin = true });
     for (int round = 0; round < 50 && !(n[0] && n[1]); round++) wt_parallel(c, 2, 1, count_processors, n);
     assert_int_equal(n[0], 1);
     assert_int_equal(n[1], 1);
+    witan_set_threads(c, 3);                                                 /* one more, made after the others were pinned */
+    for (int round = 0; round < 50 && !(more[0] && more[1] && more[2]); round++) wt_parallel(c, 3, 1, count_processors, more);
+    for (int i = 0; i < 3; i++) assert_int_equal(more[i], CPU_COUNT(&before) < 3 ? (i == 1 ? 1 : CPU_COUNT(&before)) : 1);
     witan_ctx_free(c);
     assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
     assert_true(CPU_EQUAL(&before, &after));

@@ -206,6 +206,10 @@ static struct wt_pool *pool_of(wt_ctx *cx, int n)
         pthread_cond_init(&p->idle, NULL);
         cx->pool = p;
     }
+    if (p->pinned && p->n < n) {                 /* workers begin where their maker may run */
+        unpin(p);
+        p->pinned = false;
+    }
     sigset_t before;
     quiet_signals(&before);
     for (; p->n < n; p->n++) {
