@@ -486,10 +486,16 @@ typedef struct witan_synth_options {
     const char *dir;          /* made if missing */
     int64_t seed;
     int32_t train, valid, test, demos;   /* items per domain */
+    int32_t difficulty;       /* 1 easy, 2 usual, 3 hard; 0: usual */
+    const char *difficulty_of;   /* of some domains instead, "graph=1,json=3"; NULL: none */
+    const char *domains;      /* only these, "units,graph"; NULL: all */
+    int64_t book;             /* which phone book: its numbers are to be learnt by heart, and other books hold others */
 } witan_synth_options;
+WITAN_API extern const witan_param witan_synth_param[];   /* all but dir */
 /* Writes DOMAIN.{train,valid,test,demos}.jsonl and all.{train,valid,test,demos}.jsonl: lines with domain, prompt, answer, text (= prompt +
- * answer). Same seed, same bytes. No question of one split occurs in another, and outside training none occurs twice: a domain that runs
- * out of different questions gives fewer items, which is logged. */
+ * answer). Same options, same bytes; of a domain they do not depend on which others are written. No question of one split occurs in another,
+ * and outside training none occurs twice: a domain that runs out of different questions gives fewer items, which is logged. Errors: WITAN_EARG
+ * (an unknown domain, with the nearest name), WITAN_EIO. */
 WITAN_API witan_status witan_synth(witan_ctx *cx, const witan_synth_options *opts);
 WITAN_API size_t witan_synth_domain_count(void);
 WITAN_API const char *witan_synth_domain(size_t i, const char **about);
