@@ -29,7 +29,7 @@ const witan_param witan_synth_param[] = {
     WT_NUM(witan_synth_options, difficulty, WT_SYNTH_USUAL, WT_SYNTH_EASY, WT_SYNTH_HARD, "1 easy, 2 what the shipped model is trained on, 3 hard"),
     WT_TEXT(witan_synth_options, difficulty_of, NULL, "LIST", "of some domains instead, such as graph=1,json=3"),
     WT_TEXT(witan_synth_options, domains, NULL, "LIST", "only these domains, such as units,graph"),
-    WT_NUM(witan_synth_options, book, 1, 0, 9007199254740992.0, "which phone book: other numbers to learn by heart"),
+    WT_NUM(witan_synth_options, book, 1, 1, 9007199254740992.0, "which phone book: other numbers to learn by heart"),
     { 0 }
 };
 
@@ -135,7 +135,7 @@ static wt_status write_item(job *j, int domain, const wt_synth_item *it)
 static wt_status one_item(job *j, int domain, bool *done)
 {
     wt_synth_item it;
-    wt_synth_how how = { (uint64_t)j->o->seed, (uint64_t)j->o->book, j->choice->difficulty[domain] };
+    wt_synth_how how = { (uint64_t)j->o->seed, (uint64_t)(j->o->book ? j->o->book : 1), j->choice->difficulty[domain] };
     for (int tries = 0; tries < 20000; tries++) {
         if (!wt_synth_make(domain, (wt_synth_split)j->split, &how, j->next[domain]++, &it)) break;
         if (j->split != WT_SYNTH_TRAIN && !add(&j->seen[domain], hash(it.prompt))) continue;
