@@ -99,6 +99,7 @@ void wt_kernels_avx2(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
 void wt_kernels_avx512(wt_kernels *k);
+void wt_kernels_avx512_gemm(wt_kernels *k);
 void wt_peaks_avx512(wt_kernels *k);
 void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
 void wt_peaks_vnni(wt_kernels *k);
