@@ -10,10 +10,10 @@
  * The order of sums is that of ref_gemm.c.
  *
  * A tile is up to MOST_ROWS rows of C by two vectors. Blocks of k are taken one after the other; of each, strips of B as wide as a tile are packed
- * so that a step of k is two vectors, as many as WT_GEMM_SCRATCH has room for (half of a usual second cache); they stream through the first cache
- * while a few rows of A stay there, packed so that every word of them has a constant place: a copy, whichever way A lies, since its words are
- * broadcast one by one. Rows are shared out evenly among tiles. B needs transposing if it lies as [n, k], and where it has far more columns than A
- * has rows, C^T = B^T A^T is computed instead, whose tiles are transposed when they are done. */
+ * so that a step of k is two vectors, as many as WT_GEMM_SCRATCH has room for. They stay in the second cache, from where they stream past the few
+ * rows of A that stay in the first, packed so that every word of them has a constant place: that is a copy, whichever way A lies, since its words
+ * are broadcast one by one. Only a B that lies as [n, k] needs transposing. Rows are shared out evenly among tiles: 64 are 5 tiles of 13 or 12,
+ * not 4 of 14 and one of 8. Tiles at the right edge that end within a vector go through a whole tile beside C. */
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -28,6 +28,9 @@ INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* ---- packing ------------------------------------------------------------------------------------------------------------ */
 
+/* Asks for what is wanted soon, `by` values further on; it need not exist. Caches follow no other pattern than memory in order by themselves. */
+INLINE void ask(const float *p, size_t by) { __builtin_prefetch((const void *)((uintptr_t)p + by * sizeof *p)); }
+
 /* o[r * PITCH + p]: word p of row r; k follows itself in memory. */
 static void pack_rows(word *o, const float *a, size_t ld, size_t n_row, size_t k)
 {
@@ -38,8 +41,11 @@ static void pack_rows(word *o, const float *a, size_t ld, size_t n_row, size_t k
 /* o[p * pitch + j]: word p of column j; columns follow each other in memory. Whole vectors are written: n columns, then zeros. */
 INLINE void pack_across(word *o, const size_t pitch, const float *a, size_t ld, size_t n, size_t k)
 {
-    for (size_t p = 0; p < k; p += PAIR, a += PAIR * ld, o += pitch)
+    for (size_t p = 0; p < k; p += PAIR, a += PAIR * ld, o += pitch) {
+        ask(a, 4 * PAIR * ld);
+        ask(a, n);                                   /* the next columns: usually the next call's */
         for (size_t j = 0; j < n; j += N_LANE) w_store(o + j, w_across(a + j, ld, n - j, k - p));
+    }
 }
 
 static void pack_columns(word *o, const float *a, size_t ld, size_t n, size_t k) { pack_across(o, ACROSS, a, ld, n, k); }
@@ -52,7 +58,10 @@ static void flip_strip(word *o, const float *b, size_t ld, size_t n, size_t k)
         for (size_t p = 0; p < k; p += PAIR * N_LANE) {
             vw v[N_LANE];
             size_t here = least(N_LANE, n - j), words = least(N_LANE, (k - p + PAIR - 1) / PAIR);
-            for (size_t i = 0; i < N_LANE; i++) v[i] = i < here ? w_along(b + (j + i) * ld + p, k - p) : w_set(0);
+            for (size_t i = 0; i < N_LANE; i++) {
+                v[i] = i < here ? w_along(b + (j + i) * ld + p, k - p) : w_set(0);
+                ask(b + p, (j + i) * ld + 64);
+            }
             w_flip(v);
             for (size_t i = 0; i < words; i++) w_store(o + (p / PAIR + i) * WIDE + j, v[i]);
         }
@@ -60,9 +69,8 @@ static void flip_strip(word *o, const float *b, size_t ld, size_t n, size_t k)
 
 /* ---- tiles -------------------------------------------------------------------------------------------------------------- */
 
-/* C of R rows and V vectors: a block's products with `words` words of rows of A (word p of row r at a[r * row + p * step]) and of a strip of B
- * (ldb words from one to the next). row, step, R and V are constants. */
-INLINE void tile(float *c, size_t ldc, bool add, const word *a, const size_t row, const size_t step, const word *b, size_t ldb, size_t words,
+/* C of R rows and V vectors: a block's products with `words` words of rows of A (word p of row r at a[r * row + p * step]) and of a strip of B. row, step, R and V are constants. */
+INLINE void tile(float *c, size_t ldc, bool add, const word *a, const size_t row, const size_t step, const word *b, size_t words,
                  const int R, const int V)
 {
     vf sum[MOST_ROWS][2];
@@ -73,7 +81,7 @@ INLINE void tile(float *c, size_t ldc, bool add, const word *a, const size_t row
             sum[r][v] = f_zero();
             __builtin_prefetch(c + (size_t)r * ldc + v * N_LANE, 1);
         }
-    for (size_t p = 0; p < words; p++, a += step, b += ldb) {
+    for (size_t p = 0; p < words; p++, a += step, b += WIDE) {
         vw bv[2];
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) bv[v] = w_load(b + v * N_LANE);
@@ -90,17 +98,17 @@ INLINE void tile(float *c, size_t ldc, bool add, const word *a, const size_t row
         for (int v = 0; v < V; v++) f_store(c + v * N_LANE, add ? f_add(f_load(c + v * N_LANE), sum[r][v]) : sum[r][v]);
 }
 
-typedef void (*tile_fn)(float *c, size_t ldc, bool add, const word *a, const word *b, size_t ldb, size_t words);
+typedef void (*tile_fn)(float *c, size_t ldc, bool add, const word *a, const word *b, size_t words);
 
 #define TILE(R) \
-    static void rows_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t ldb, size_t words) \
-    { tile(c, ldc, add, a, PITCH, 1, b, ldb, words, R, 2); } \
-    static void half_rows_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t ldb, size_t words) \
-    { tile(c, ldc, add, a, PITCH, 1, b, ldb, words, R, 1); } \
-    static void across_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t ldb, size_t words) \
-    { tile(c, ldc, add, a, 1, ACROSS, b, ldb, words, R, 2); } \
-    static void half_across_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t ldb, size_t words) \
-    { tile(c, ldc, add, a, 1, ACROSS, b, ldb, words, R, 1); }
+    static void rows_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t words) \
+    { tile(c, ldc, add, a, PITCH, 1, b, words, R, 2); } \
+    static void half_rows_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t words) \
+    { tile(c, ldc, add, a, PITCH, 1, b, words, R, 1); } \
+    static void across_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t words) \
+    { tile(c, ldc, add, a, 1, ACROSS, b, words, R, 2); } \
+    static void half_across_##R(float *c, size_t ldc, bool add, const word *a, const word *b, size_t words) \
+    { tile(c, ldc, add, a, 1, ACROSS, b, words, R, 1); }
 EACH_ROWS(TILE)
 
 /* By how A is packed, vectors, and rows. */
@@ -122,23 +130,6 @@ static void put(float *c, size_t ldc, bool add, const float *t, size_t n_row, si
         }
 }
 
-/* The same where t is a tile of C^T: its n columns are rows of C, its rows columns. */
-static void put_flipped(float *c, size_t ldc, bool add, const float *t, size_t n_row, size_t n)
-{
-    for (size_t r = 0; r < n_row; r += N_LANE)
-        for (size_t j = 0; j < n; j += N_LANE) {
-            vf v[N_LANE];
-            size_t here = n_row - r, rows = least(N_LANE, n - j);
-            for (size_t i = 0; i < N_LANE; i++) v[i] = i < here ? f_load(t + (r + i) * WIDE + j) : f_zero();
-            f_flip(v);
-            for (size_t i = 0; i < rows; i++) {
-                float *to = c + (j + i) * ldc + r;
-                if (here >= N_LANE) f_store(to, add ? f_add(f_load(to), v[i]) : v[i]);
-                else f_store_n(to, add ? f_add(f_load_n(to, here), v[i]) : v[i], here);
-            }
-        }
-}
-
 /* ---- the whole ---------------------------------------------------------------------------------------------------------- */
 
 /* op(X): turned: columns lie ld apart, else rows. */
@@ -146,45 +137,33 @@ typedef struct operand { const float *p; size_t ld; bool turned; } operand;
 
 INLINE const float *at(operand x, size_t row, size_t col) { return x.p + (x.turned ? col * x.ld + row : row * x.ld + col); }
 
-/* C, or the matrix whose transpose is wanted. */
-typedef struct result { float *p; size_t ld; bool flipped; } result;
+typedef struct result { float *p; size_t ld; bool add; } result;
+typedef struct block { const word *a, *b; size_t words; bool across; } block;
 
-typedef struct block { const word *a, *b; size_t ldb, words; bool across, add; } block;
-
-/* One tile: n_row by n at (i, j). */
-static void one_tile(result c, const block *k, size_t i, size_t j, size_t n_row, size_t n)
+/* One tile: n_row by n at c. */
+static void one_tile(result c, const block *k, size_t n_row, size_t n)
 {
     _Alignas(64) float t[MOST_ROWS * WIDE];
     tile_fn fn = tile_of[k->across][n > N_LANE][n_row - 1];
-    if (c.flipped) {
-        fn(t, WIDE, false, k->a, k->b, k->ldb, k->words);
-        put_flipped(c.p + j * c.ld + i, c.ld, k->add, t, n_row, n);
-    } else if (n % N_LANE) {
-        fn(t, WIDE, false, k->a, k->b, k->ldb, k->words);
-        put(c.p + i * c.ld + j, c.ld, k->add, t, n_row, n);
-    } else fn(c.p + i * c.ld + j, c.ld, k->add, k->a, k->b, k->ldb, k->words);
+    if (n % N_LANE) {
+        fn(t, WIDE, false, k->a, k->b, k->words);
+        put(c.p, c.ld, c.add, t, n_row, n);
+    } else fn(c.p, c.ld, c.add, k->a, k->b, k->words);
 }
 
-/* Strips of B for n columns and k values. */
-static void pack_strips(word *o, operand b, size_t p, size_t j, size_t n, size_t k)
-{
-    for (size_t x = 0; x < n; x += WIDE, o += DEEP * WIDE)
-        (b.turned ? flip_strip : pack_strip)(o, at(b, p, j + x), b.ld, least(WIDE, n - x), k);
-}
-
-/* All rows by n columns at j, for k values at p. */
-static void block_of(result c, operand a, operand b, size_t p, size_t j, size_t m, size_t n, size_t k, bool add, word *scratch)
+/* All m rows by n columns, for k values. */
+static void one_block(result c, operand a, operand b, size_t m, size_t n, size_t k, word *scratch)
 {
     word *pa = scratch, *pb = scratch + ACROSS * PITCH;
     size_t n_panel = (m + MOST_ROWS - 1) / MOST_ROWS, i = 0;
-    block at_hand = { .a = pa, .ldb = WIDE, .words = (k + PAIR - 1) / PAIR, .across = a.turned, .add = add };
-    pack_strips(pb, b, p, j, n, k);
     for (size_t panel = 0, rows; panel < n_panel; panel++, i += rows) {
         rows = (m - i) / (n_panel - panel);
-        (a.turned ? pack_columns : pack_rows)(pa, at(a, i, p), a.ld, rows, k);
-        for (size_t x = 0; x < n; x += WIDE) {
-            at_hand.b = pb + x * DEEP;
-            one_tile(c, &at_hand, i, j + x, rows, least(WIDE, n - x));
+        (a.turned ? pack_columns : pack_rows)(pa, at(a, i, 0), a.ld, rows, k);
+        for (size_t j = 0; j < n; j += WIDE) {
+            size_t wide = least(WIDE, n - j);
+            block here = { pa, pb + j * DEEP, (k + PAIR - 1) / PAIR, a.turned };
+            if (panel == 0) (b.turned ? flip_strip : pack_strip)(pb + j * DEEP, at(b, 0, j), b.ld, wide, k);      /* so that its first use finds it near */
+            one_tile((result){ c.p + i * c.ld + j, c.ld, c.add }, &here, rows, wide);
         }
     }
 }
@@ -193,17 +172,10 @@ static void gemm(float *c, size_t ldc, const float *pa, size_t lda, bool ta, con
                  float *scratch)
 {
     operand a = { pa, lda, ta }, b = { pb, ldb, tb };
-    result out = { c, ldc, tb && (ta || 2 * m <= n) };
-    if (out.flipped) {
-        a = (operand){ pb, ldb, !tb };
-        b = (operand){ pa, lda, !ta };
-        size_t other = m;
-        m = n;
-        n = other;
-    }
     if (!k && !add)
-        for (size_t i = 0; i < (out.flipped ? n : m); i++) memset(c + i * ldc, 0, (out.flipped ? m : n) * sizeof *c);
+        for (size_t i = 0; i < m; i++) memset(c + i * ldc, 0, n * sizeof *c);
     for (size_t j = 0; j < n; j += MOST_COLS)
         for (size_t p = 0; p < k; p += WT_GEMM_DEEP)
-            block_of(out, a, b, p, j, m, least(MOST_COLS, n - j), least(WT_GEMM_DEEP, k - p), add || p, (word *)scratch);
+            one_block((result){ c + j, ldc, add || p }, (operand){ at(a, 0, p), lda, ta }, (operand){ at(b, p, j), ldb, tb }, m, least(MOST_COLS, n - j),
+                      least(WT_GEMM_DEEP, k - p), (word *)scratch);
 }
