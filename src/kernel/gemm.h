@@ -2,9 +2,10 @@
  *     N_LANE, MOST_ROWS      lanes of a vector; rows of a tile (2 MOST_ROWS sums and a few operands fit the registers)
  *     PAIR                   values of k in one 32-bit word: 1 (F32) or 2 (BF16)
  *     vf                     N_LANE sums
- *     f_zero, f_load, f_store, f_add, f_flip(v)   the last transposes N_LANE vectors in place
+ *     f_zero, f_load, f_store, f_add
  *     f_load_n(p, n), f_store_n(p, v, n)          the first n < N_LANE lanes; others read as zero, are not written, and not touched
- *     w_load, w_store, w_set, w_fma, w_flip       the same on words: type vw; w_fma(a, b, sum) adds a product (PAIR 2: two) to each sum
+ *     w_load, w_store, w_set, w_fma   on vectors of words, vw; w_fma(a, b, sum) adds a product (PAIR 2: two) to each sum
+ *     w_flip(v)              transposes N_LANE vectors in place
  *     w_along(p, n)          words of the first n values at p, which follow each other in k; zeros behind them
  *     w_across(p, ld, n, k)  words of n columns at p; the next value of k lies ld further, and there are k of them
  * The order of sums is that of ref_gemm.c.

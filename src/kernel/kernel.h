@@ -90,12 +90,14 @@ void wt_kernels_ref_attn(wt_kernels *k);
 void wt_kernels_ref_gemm(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
+void wt_kernels_neon_gemm(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
 void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
 void wt_peaks_neon_dot(wt_kernels *k);
 void wt_kernels_avx2_attn(wt_kernels *k);
 void wt_kernels_avx512_attn(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
+void wt_kernels_avx2_gemm(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
 void wt_kernels_avx512(wt_kernels *k);
@@ -103,5 +105,7 @@ void wt_kernels_avx512_gemm(wt_kernels *k);
 void wt_peaks_avx512(wt_kernels *k);
 void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
 void wt_peaks_vnni(wt_kernels *k);
+void wt_kernels_avx512_bf16(wt_kernels *k);   /* this and the next need the BF16 instructions besides */
+void wt_peaks_bf16(wt_kernels *k);
 
 #endif
