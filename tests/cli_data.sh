@@ -6,7 +6,7 @@ check() { name=$1; shift; "$@"; result $? "$name"; }
 
 # ---- synth
 "$W" data synth "$T/a" --train 60 --valid 4 --test 20 --demos 3 -q >/dev/null
-check "fourteen domains, four splits, and all of them together" test "$(ls "$T/a" | wc -l)" = 60
+check "fifteen domains, four splits, and all of them together" test "$(ls "$T/a" | wc -l)" = 64
 "$W" data synth "$T/b" --train 60 --valid 4 --test 20 --demos 3 --domains json,graph -q >/dev/null
 check "--domains writes only these" test "$(ls "$T/b" | wc -l)" = 12
 check "and what a domain holds does not depend on the others" cmp -s "$T/a/json.train.jsonl" "$T/b/json.train.jsonl"

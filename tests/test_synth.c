@@ -85,7 +85,7 @@ static void rng_float_is_in_the_unit_interval(void **state)
 
 /* ---- corpus ------------------------------------------------------------------------------------------------------ */
 
-enum { N_DOMAIN = 14 };
+enum { N_DOMAIN = 15 };
 
 static void domains_have_names_and_descriptions(void **state)
 {
@@ -320,6 +320,7 @@ static void answers_are_right(void **state)
         {"cipher", "Shift H-A-Z by 2:", " J-C-B"},
         {"brackets", "Close ( [ { } :", " ] )"},
         {"brackets", "Close { ( ) [ :", " ] }"},
+        {"table", "Table: k is 47, q is 12, b is 90. Read b, k:", " 90, 47"},
         {"code", "x = 3; y = x + 4; print(y) #", " 7"},
         {"code", "x = 9; y = x - 4; z = x + 1; print(z) #", " 10"},
         {"code", "print(max([4, 9, 2])) #", " 9"},
@@ -346,7 +347,7 @@ static void foreign_prompts_are_refused(void **state)
         "print(max(3)) #", "print([1, 2][7]) #", "Graph A>B; path A to Z:", "Graph A>B path A to B:", "Graph; next of", "Question: to call Ann, dial",
         "to call Ann Hill, dial", "Question: to call Ann Hill, dial now", "Roman IIII is", "Roman 0 is", "Roman 4000 is", "Roman VX is", "Spell:",
         "Digits of seven forty:", "Digits of thousand:", "Digits of one hundred hundred:", "Reverse H-:", "Reverse h-a:", "Shift H-A:",
-        "Reverse A-A-A-A-A-A-A-A-A:", "Close ( ] :", "Close ( ) :", "Close :", "Close ( x :",
+        "Reverse A-A-A-A-A-A-A-A-A:", "Close ( ] :", "Close ( ) :", "Close :", "Close ( x :", "Table: k is 4. Read q:", "Table: k is 4, k is 5. Read k:", "Table: k is 4. Read k",
     };
     char got[WT_SYNTH_MAX];
     for (int d = 0; d < wt_synth_domains(); d++)

@@ -9,7 +9,7 @@
 static const wt_synth_domain *const domain[] = {
     &wt_synth_arithmetic, &wt_synth_units, &wt_synth_sets, &wt_synth_dates,
     &wt_synth_recall, &wt_synth_grammar, &wt_synth_json, &wt_synth_code,
-    &wt_synth_graph, &wt_synth_phonebook, &wt_synth_roman, &wt_synth_spelling, &wt_synth_cipher, &wt_synth_brackets,
+    &wt_synth_graph, &wt_synth_phonebook, &wt_synth_roman, &wt_synth_spelling, &wt_synth_cipher, &wt_synth_brackets, &wt_synth_table,
 };
 enum { n_domain = sizeof domain / sizeof *domain, n_split = 4, max_domain = 16, max_draws = 1000 };
 _Static_assert(n_domain <= max_domain, "streams of random numbers are numbered for so many domains");

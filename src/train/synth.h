@@ -1,4 +1,4 @@
-/* synth.h: a deterministic corpus of short questions in fourteen domains, whose answers a program can check.
+/* synth.h: a deterministic corpus of short questions in fifteen domains, whose answers a program can check.
  *
  * It trains, calibrates and tests small models without any download. An item is a prompt and an answer; the document
  * is the two joined ("Compute 47 + 8 =" and " 55"). A prompt never ends in a space and an answer always begins with

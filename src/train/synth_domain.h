@@ -23,6 +23,7 @@ extern const wt_synth_domain wt_synth_json, wt_synth_code;                      
 extern const wt_synth_domain wt_synth_graph, wt_synth_phonebook;                    /* synth_graph.c, synth_book.c */
 extern const wt_synth_domain wt_synth_roman, wt_synth_spelling;                     /* synth_numeral.c */
 extern const wt_synth_domain wt_synth_cipher, wt_synth_brackets;                    /* synth_symbol.c */
+extern const wt_synth_domain wt_synth_table;                                      /* synth_table.c */
 
 /* Appends to a NUL-terminated buffer of WT_SYNTH_MAX bytes. What does not fit is cut off. */
 void wt_synth_put(char *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
