@@ -22,6 +22,9 @@ enum { WT_QMUL_PARTS = 2 * 16 * 14 * 64, WT_QMUL_ROWS = 16 * 34 };   /* bytes of
 typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, const void *next,
                            void *scratch);
 
+/* g = scale grad; m = b1 m + a1 g; v = b2 v + a2 g g; w = keep w - rate m / (sqrt(v) root + eps); grad = 0. */
+typedef struct wt_adam { float scale, b1, a1, b2, a2, keep, rate, root, eps; } wt_adam;
+
 typedef struct wt_kernels {
     wt_tier tier;                                                                /* set by wt_kernels_init */
     /* Blocks to float: n values, whole blocks. NULL where the type cannot be read. */
@@ -58,6 +61,9 @@ typedef struct wt_kernels {
     void (*keep_byte)(void *dst, const float *src, size_t n);
     /* Blocks of Q8_0 that stand side by side, `many` of them: scales [many], then bytes [32, many]. dst [32, many]; at least the first n of each row. */
     void (*spread_byte)(float *dst, const void *src, size_t many, size_t n);
+    /* ---- learning (ref_adam.c) ---- */
+    /* One step of Adam on n values; c as in wt_adam. Element by element and without fused products: every tier gives the same bits. */
+    void (*adam)(float *w, float *grad, float *m, float *v, size_t n, const wt_adam *c);
     /* What the machine can do at most: reading n bytes (result: their exclusive or, so that it is done), and operations (a product and a
      * sum count two) on floats and on bytes, as many as it returns. For measuring only. */
     uint64_t (*peak_read)(const void *p, size_t n);
@@ -75,6 +81,7 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact);
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
+void wt_kernels_ref_adam(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
@@ -82,6 +89,8 @@ void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot 
 void wt_peaks_neon_dot(wt_kernels *k);
 void wt_kernels_avx2_attn(wt_kernels *k);
 void wt_kernels_avx512_attn(wt_kernels *k);
+void wt_kernels_avx2_adam(wt_kernels *k);
+void wt_kernels_avx512_adam(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);

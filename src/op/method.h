@@ -6,8 +6,8 @@
 #include "base/option.h"
 #include "op/run.h"
 
-typedef enum wt_kind { WT_KIND_ROUTER, WT_KIND_IMPORTANCE, WT_N_KIND } wt_kind;
-const char *wt_kind_name(wt_kind k);     /* "router", "importance" */
+typedef enum wt_kind { WT_KIND_ROUTER, WT_KIND_IMPORTANCE, WT_KIND_OPTIM, WT_N_KIND } wt_kind;
+const char *wt_kind_name(wt_kind k);     /* "router", "importance", "optim" */
 
 typedef struct wt_cite { const char *paper, *authors, *id; int32_t year; const char *where; } wt_cite;
 
@@ -24,13 +24,22 @@ typedef struct wt_importance_ops {
     wt_status (*score)(wt_ctx *cx, const void *opt, const struct wt_record_view *v, int64_t seed, double *score);
 } wt_importance_ops;
 
+/* optim: how a weight learns from its gradient. Weights are stepped one after the other; inside a step the context's threads work. The same bits come
+ * out for any number of threads. */
+struct wt_update;                                        /* op/update.h */
+typedef struct wt_optim_ops {
+    size_t (*state)(const void *opt, const struct wt_update *u);      /* floats kept for this weight from step to step; zero before the first */
+    size_t (*scratch)(const void *opt, const struct wt_update *u);    /* floats needed during its step; NULL: none */
+    wt_status (*step)(wt_run *r, const void *opt, const struct wt_update *u);   /* changes w and state, leaves the gradient zero */
+} wt_optim_ops;
+
 typedef struct wt_method {
     const char *name;
     wt_kind kind;
     const char *title, *about;
     wt_cite cite;
     const wt_param *param; size_t opt_size;
-    const void *ops;                                     /* wt_router_ops, wt_importance_ops ... by kind */
+    const void *ops;                                     /* wt_router_ops, wt_importance_ops, wt_optim_ops ... by kind */
 } wt_method;
 
 /* The generated registry (method/registry.c). */
