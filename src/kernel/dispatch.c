@@ -72,6 +72,7 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
     wt_kernels_ref_q(k);
     wt_kernels_ref_attn(k);
     wt_kernels_ref_adam(k);
+    wt_kernels_ref_gemm(k);
 #if defined(__x86_64__)
     if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_adam(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
     if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_adam(k); wt_peaks_avx512(k); }

@@ -25,6 +25,14 @@ typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes
 /* g = scale grad; m = b1 m + a1 g; v = b2 v + a2 g g; w = keep w - rate m / (sqrt(v) root + eps); grad = 0. */
 typedef struct wt_adam { float scale, b1, a1, b2, a2, keep, rate, root, eps; } wt_adam;
 
+/* Products of matrices of floats: C [m, n] = op(A) [m, k] op(B) [k, n], added to C where `add`. Rows lie ldc, lda, ldb values apart; ta: A is stored
+ * as [k, m]; tb: B as [n, k]. Any sizes (k 0 gives zeros), any alignment; C overlaps neither. Callers may cut C into pieces, best at multiples of
+ * WT_GEMM_ROWS and WT_GEMM_COLS: the sum of an element is the same in every piece (blocks of WT_GEMM_DEEP products each, see ref_gemm.c).
+ * scratch: WT_GEMM_SCRATCH floats, 64-byte aligned, one for each worker. */
+enum { WT_GEMM_DEEP = 256, WT_GEMM_ROWS = 24, WT_GEMM_COLS = 32, WT_GEMM_SCRATCH = 16 * (WT_GEMM_DEEP + 16) + WT_GEMM_DEEP * 512 };
+typedef void (*wt_gemm_fn)(float *c, size_t ldc, const float *a, size_t lda, bool ta, const float *b, size_t ldb, bool tb, size_t m, size_t n, size_t k,
+                           bool add, float *scratch);
+
 typedef struct wt_kernels {
     wt_tier tier;                                                                /* set by wt_kernels_init */
     /* Blocks to float: n values, whole blocks. NULL where the type cannot be read. */
@@ -36,6 +44,9 @@ typedef struct wt_kernels {
      * blocks are unpacked to float. quantize gives n_block blocks; where an input is not finite, d is NaN. */
     wt_qmul_fn qmul[WT_N_TYPE];
     void (*quantize)(wt_q8 *dst, const float *x, size_t n_block);
+    wt_gemm_fn gemm;
+    /* Operands rounded to BF16 (to nearest even) first, sums in F32. Never NULL; faster than gemm only where peak_bf16 says so. */
+    wt_gemm_fn gemm_bf16;
     float (*dot)(const float *a, const float *b, size_t n);
     void (*axpy)(float *y, float s, const float *x, size_t n);                   /* y += s x */
     void (*add)(float *y, const float *a, const float *b, size_t n);             /* y = a + b */
@@ -68,6 +79,7 @@ typedef struct wt_kernels {
      * sum count two) on floats and on bytes, as many as it returns. For measuring only. */
     uint64_t (*peak_read)(const void *p, size_t n);
     double (*peak_f32)(size_t rounds), (*peak_i8)(size_t rounds);
+    double (*peak_bf16)(size_t rounds);   /* NULL: no instructions for it */
 } wt_kernels;
 
 bool wt_tier_here(wt_tier t);                                /* whether this CPU and system have it */
@@ -82,6 +94,7 @@ void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
 void wt_kernels_ref_adam(wt_kernels *k);
+void wt_kernels_ref_gemm(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);

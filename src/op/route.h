@@ -14,6 +14,9 @@ typedef struct wt_route {
     int32_t *exp_off;        /* [n_exp + 1] */
     uint64_t *taken;         /* [n_exp / 64 + 1] scratch of wt_route_take_best: experts the current token has */
     int32_t at;              /* token being selected */
+    uint8_t *keep;           /* [n_pair] while filters run: pairs that stay */
+    int32_t n_dropped;       /* pairs that filters removed */
+    float *grad;             /* [n_pair] of the weights, once the experts' backward has run; else NULL */
 } wt_route;
 
 /* An empty route with room for n_tok * most pairs; lives in a. */
