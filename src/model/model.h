@@ -19,6 +19,7 @@ typedef struct wt_arch {
     wt_rope rope;
     double rope_base;              /* where the key is absent */
     wt_has experts;                /* MAYBE: by expert_count */
+    bool bias;                     /* q, k and v of fresh models have biases; files say by what they hold */
     bool shared;                   /* a shared expert beside the routed ones, with a gate of its own */
     wt_activation activation;      /* of the router, where expert_gating_func is absent */
     bool renorm;                   /* routing weights divided by their sum, where expert_weights_norm is absent */
