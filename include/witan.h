@@ -486,14 +486,68 @@ typedef struct witan_synth_options {
     const char *dir;          /* made if missing */
     int64_t seed;
     int32_t train, valid, test, demos;   /* items per domain */
+    int32_t difficulty;       /* 1 easy, 2 usual, 3 hard; 0: usual */
+    const char *difficulty_of;   /* of some domains instead, "graph=1,json=3"; NULL: none */
+    const char *domains;      /* only these, "units,graph"; NULL: all */
+    int64_t book;             /* which phone book: its numbers are to be learnt by heart, and other books hold others; 0: the first */
 } witan_synth_options;
+WITAN_API extern const witan_param witan_synth_param[];   /* all but dir */
 /* Writes DOMAIN.{train,valid,test,demos}.jsonl and all.{train,valid,test,demos}.jsonl: lines with domain, prompt, answer, text (= prompt +
- * answer). Same seed, same bytes. No question of one split occurs in another, and outside training none occurs twice: a domain that runs
- * out of different questions gives fewer items, which is logged. */
+ * answer). Same options, same bytes; of a domain they do not depend on which others are written. No question of one split occurs in another,
+ * and outside training none occurs twice: a domain that runs out of different questions gives fewer items, which is logged. Errors: WITAN_EARG
+ * (an unknown domain, with the nearest name), WITAN_EIO. */
 WITAN_API witan_status witan_synth(witan_ctx *cx, const witan_synth_options *opts);
 WITAN_API size_t witan_synth_domain_count(void);
 WITAN_API const char *witan_synth_domain(size_t i, const char **about);
 
+/* ---- data sets ------------------------------------------------------------------------------------------------------ */
+
+/* Files of documents: JSON lines (.jsonl, .ndjson, and "-": standard input) with "text", or "prompt" and "answer", and perhaps "domain"; any other
+ * file is plain text, one document. Where a domain is not stated it is the file's name up to its first dot. */
+
+typedef struct witan_data_stats_row {
+    const char *domain;                           /* "all" for the total */
+    int64_t documents, bytes, tokens;             /* bytes of text; tokens: 0 without a vocabulary */
+    int64_t duplicates;                           /* documents whose text has occurred before, in whatever domain */
+    int64_t bad_utf8;                             /* lines that are no UTF-8: counted here and nowhere else */
+    double mean;                                  /* lengths of documents, in tokens, without a vocabulary in bytes */
+    int64_t min, p10, p50, p90, p99, max;         /* p90: what nine of ten documents do not exceed */
+} witan_data_stats_row;
+
+typedef struct witan_data_stats_result {
+    witan_data_stats_row *row; size_t n_row;      /* domains in order of appearance, then "all" */
+    bool has_tokens;
+} witan_data_stats_result;
+
+/* vocabulary: a model, or a tokenizer alone; NULL: bytes only. The same result for any number of threads.
+ * Errors: WITAN_EFORMAT naming file and line, WITAN_EIO. */
+WITAN_API witan_status witan_data_stats(witan_ctx *cx, const char *const *path, size_t n_path, const witan_model *vocabulary, witan_data_stats_result **out);
+WITAN_API void witan_data_stats_free(witan_ctx *cx, witan_data_stats_result *r);
+
+typedef struct witan_tokenizer_options {
+    int32_t vocab;            /* tokens: special ones, 256 bytes, the rest learnt */
+    const char *pre;          /* splitting rule; NULL: gpt-2 */
+    bool digits;              /* ASCII digits are never merged */
+    int64_t min_count;        /* pairs that occur less often are not merged */
+    const char *special;      /* control tokens, separated by commas, from id 0 on: the first begins and ends documents, <|pad|> pads */
+    int64_t most_words;       /* different words in memory; above, the rarest are forgotten */
+    const char *command;      /* how it was called, for the file's history; NULL: unknown */
+} witan_tokenizer_options;
+WITAN_API extern const witan_param witan_tokenizer_param[];   /* all but command */
+
+typedef struct witan_tokenizer_result {
+    int32_t n_token, n_merge;
+    int64_t documents, bytes, words, different;   /* of the corpus: words are the pieces that text is split into */
+    int64_t forgotten;                            /* words that were counted and forgotten */
+    int64_t tokens;                               /* that the corpus has with this vocabulary (forgotten words left out) */
+} witan_tokenizer_result;
+
+/* Learns byte-level BPE from files of documents and writes a GGUF file that holds a vocabulary alone: witan_vocab_open, `witan tokenize` and other
+ * engines read it. Merges the most frequent pair; of equals the one with the lower ids. Files are read in blocks: memory grows with the number of
+ * different words only. Same text and options, same bytes, for any number of threads. Text that looks like a special token is text. result may be
+ * NULL. Errors: WITAN_EARG, WITAN_EFORMAT naming file and line, WITAN_EIO. */
+WITAN_API witan_status witan_tokenizer_train(witan_ctx *cx, const char *const *path, size_t n_path, const char *out,
+                                             const witan_tokenizer_options *opts, witan_tokenizer_result *result);
 /* ---- training ------------------------------------------------------------------------------------------------------ */
 
 /* The table witan_train_param documents and parses every field: as options of a command, and as members of a JSON object. */

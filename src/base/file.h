@@ -1,4 +1,4 @@
-/* Files: whole-file reading, read-only mapping, and atomic writing (temporary name in the same folder, fsync, rename,
+/* Files: whole-file reading, reading in blocks, read-only mapping, and atomic writing (temporary name in the same folder, fsync, rename,
  * fsync of the folder). Everything goes through the hooks in the context. */
 #ifndef WT_BASE_FILE_H
 #define WT_BASE_FILE_H
@@ -10,6 +10,16 @@ witan_io wt_io_system(void);   /* the operating system's calls */
 /* Reads a whole file or pipe of at most max bytes; *data is NUL-terminated behind its n bytes, free with wt_free.
  * path "-" is standard input. */
 wt_status wt_file_read(wt_ctx *cx, const char *path, size_t max, char **data, size_t *n);
+
+/* Reading a file or pipe ("-": standard input) from beginning to end, however long it is, in blocks that end where a line does. */
+typedef struct wt_in wt_in;
+wt_status wt_in_open(wt_ctx *cx, const char *path, wt_in **out);
+/* The next block: about `want` bytes (more where a line is longer, fewer at the end), *n 0 at the end of the file. It lives until the next
+ * call. prose: only ends of lines behind which a line begins with something visible count, as far as there are any; blocks of lines without
+ * such an end are cut at 16 * want bytes, between characters. Else a line of more than 1 GiB is WT_ELIMIT. */
+wt_status wt_in_block(wt_in *in, size_t want, bool prose, const char **text, size_t *n);
+double wt_in_size(const wt_in *in);     /* bytes, 0: unknown */
+void wt_in_free(wt_in *in);             /* NULL is fine */
 
 typedef struct wt_map { const uint8_t *data; size_t n; int fd; bool heap; } wt_map;
 /* Maps a regular file; where mapping is refused the file is read into memory instead. */

@@ -20,8 +20,17 @@ static const witan_param common[] = {
 
 const witan_param *cli_table(const command *cmd, int i)
 {
-    const witan_param *const table[CLI_N_TABLE] = { cmd->param, cmd->more, common };
+    const witan_param *const table[CLI_N_TABLE] = { cmd->param, cmd->more, cmd->extra, common };
     return table[i];
+}
+
+const char *cli_table_title(const command *cmd, int i) { return i + 1 < CLI_N_TABLE ? cmd->title[i] : cmd->title[0] ? "for every command" : NULL; }
+
+/* The part of the options that the i-th table is about. */
+static void *part(const command *cmd, cli *c, void *opts, int i)
+{
+    const size_t at[CLI_N_TABLE] = { 0, cmd->more_at, cmd->extra_at, 0 };
+    return i + 1 == CLI_N_TABLE ? (void *)&c->o : (char *)opts + at[i];
 }
 
 typedef struct place { const witan_param *table, *row; void *opts; } place;
@@ -30,7 +39,7 @@ static bool look_up(const command *cmd, cli *c, void *opts, const char *name, pl
 {
     for (int i = 0; i < CLI_N_TABLE; i++) {
         at->table = cli_table(cmd, i);
-        at->opts = at->table == common ? (void *)&c->o : opts;
+        at->opts = part(cmd, c, opts, i);
         if (at->table && (at->row = witan_opt_find(at->table, name))) return true;
     }
     return false;
@@ -105,9 +114,7 @@ int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void
 {
     bool only_args = false;
     cli_log_json(wants_json_log(argc, argv, first));
-    witan_opt_defaults(cmd->param, opts);
-    witan_opt_defaults(cmd->more, opts);
-    witan_opt_defaults(common, &c->o);
+    for (int i = 0; i < CLI_N_TABLE; i++) witan_opt_defaults(cli_table(cmd, i), part(cmd, c, opts, i));
     for (int i = first; i < argc; i++) {
         if (!only_args && !strcmp(argv[i], "--")) { only_args = true; continue; }
         if (only_args || argv[i][0] != '-' || !argv[i][1]) { c->arg[c->n_arg++] = argv[i]; continue; }

@@ -25,7 +25,9 @@ typedef struct cli {
 typedef struct command {
     const char *name, *args, *summary, *about, *example;
     int min_arg, max_arg;
-    const witan_param *param, *more;     /* two tables over one options struct; more may be NULL */
+    const witan_param *param, *more, *extra;   /* tables over one options struct; more and extra may be NULL */
+    size_t more_at, extra_at;            /* where the part begins that a table is about */
+    const char *title[3];                /* what the options of each table are for, NULL: nothing special */
     size_t opt_size;
     int (*run)(cli *c, const void *opts);   /* returns the exit status */
 } command;
@@ -40,9 +42,10 @@ int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void
 
 /* ---- documentation: everything below comes from the tables that parse -------------------------------------------- */
 
-enum { CLI_N_TABLE = 3 };
-/* The option tables of a command: its own, a shared one, and the options that every command has. May be NULL. */
+enum { CLI_N_TABLE = 4 };
+/* The option tables of a command: its own three, and the options that every command has. May be NULL. */
 const witan_param *cli_table(const command *cmd, int i);
+const char *cli_table_title(const command *cmd, int i);       /* NULL: none */
 const char *cli_dashed(const char *name, char buf[64]);       /* '_' as '-', as options are typed */
 const char *cli_value_name(const witan_param *p);             /* "N", "FILE" ...; "" for a flag */
 /* "0.8", "easy-ep"; "" when there is nothing to tell. */
@@ -61,6 +64,7 @@ enum { CLI_MOST_WORDS = 128 };
 typedef struct cli_value { cli_fill fill; const char *ext; const char *word[CLI_MOST_WORDS]; size_t n_word; } cli_value;
 void cli_value_of_option(const witan_param *p, cli_value *v);
 void cli_value_of_place(const char *name, cli_value *v);
+extern const char *const cli_data_actions[];                  /* of `witan data`; NULL at the end */
 
 /* ---- talking ------------------------------------------------------------------------------------------------------ */
 

@@ -94,8 +94,11 @@ void cli_help(const command *cmd, FILE *f)
     fprintf(f, "%sUsage:%s witan %s %s [OPTION ...]\n\n", cli_style(f, CLI_BOLD), cli_style(f, CLI_PLAIN), cmd->name, cmd->args);
     wrap(f, cmd->about, &at, 0, width);
     fprintf(f, "\n\n%sOptions%s, with defaults in brackets:\n", cli_style(f, CLI_BOLD), cli_style(f, CLI_PLAIN));
-    for (int i = 0; i < CLI_N_TABLE; i++)
+    for (int i = 0; i < CLI_N_TABLE; i++) {
+        const char *title = cli_table_title(cmd, i);
+        if (title) fprintf(f, "%s%s:\n", i ? "\n" : "", title);
         for (const witan_param *p = cli_table(cmd, i); p && p->name; p++) print_option(p, f, width);
+    }
     fprintf(f, "\n%sExample:%s\n  %s\n", cli_style(f, CLI_BOLD), cli_style(f, CLI_PLAIN), cmd->example);
 }
 

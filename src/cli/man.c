@@ -99,8 +99,11 @@ static void option(const witan_param *p, FILE *f)
 static void options(const command *cmd, FILE *f)
 {
     fputs(".SH OPTIONS\n", f);
-    for (int i = 0; i < CLI_N_TABLE; i++)
+    for (int i = 0; i < CLI_N_TABLE; i++) {
+        const char *title = cli_table_title(cmd, i);
+        if (title) { fputs(".SS ", f); sentence(title, "\n", f); }
         for (const witan_param *p = cli_table(cmd, i); p && p->name; p++) option(p, f);
+    }
 }
 
 /* ---- pages ---------------------------------------------------------------------------------------------------------- */

@@ -26,16 +26,24 @@ static void commands(cli_value *v)
     for (size_t i = 0; i < n; i++) v->word[v->n_word++] = cmd[i]->name;
 }
 
+/* Of `witan data`. */
+static void actions(cli_value *v)
+{
+    v->fill = CLI_FILL_WORDS;
+    for (size_t i = 0; cli_data_actions[i]; i++) v->word[v->n_word++] = cli_data_actions[i];
+}
+
 void cli_value_of_place(const char *name, cli_value *v)
 {
     const char *dot = strrchr(name, '.');
     *v = (cli_value){ 0 };
     if (!strcmp(name, "MODEL")) { v->fill = CLI_FILL_FILE; v->ext = "gguf"; }
     else if (dot && dot[1]) { v->fill = CLI_FILL_FILE; v->ext = dot + 1; }
-    else if (!strcmp(name, "FILE")) v->fill = CLI_FILL_FILE;
+    else if (!strcmp(name, "FILE") || !strcmp(name, "PATH...")) v->fill = CLI_FILL_FILE;
     else if (!strcmp(name, "DIR")) v->fill = CLI_FILL_DIR;
     else if (!strcmp(name, "METHOD")) methods(v, NULL);
     else if (!strcmp(name, "COMMAND")) commands(v);
+    else if (!strcmp(name, "ACTION")) actions(v);
     else if (!strcmp(name, "CHECKPOINT")) checkpoints(v);
     else if (*name >= 'a' && *name <= 'z') { v->fill = CLI_FILL_WORDS; v->word[v->n_word++] = name; }   /* to be typed as it stands */
 }

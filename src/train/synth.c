@@ -9,8 +9,10 @@
 static const wt_synth_domain *const domain[] = {
     &wt_synth_arithmetic, &wt_synth_units, &wt_synth_sets, &wt_synth_dates,
     &wt_synth_recall, &wt_synth_grammar, &wt_synth_json, &wt_synth_code,
+    &wt_synth_graph, &wt_synth_phonebook, &wt_synth_roman, &wt_synth_spelling, &wt_synth_cipher, &wt_synth_brackets,
 };
-enum { n_domain = sizeof domain / sizeof *domain, max_draws = 1000 };
+enum { n_domain = sizeof domain / sizeof *domain, n_split = 4, max_domain = 16, max_draws = 1000 };
+_Static_assert(n_domain <= max_domain, "streams of random numbers are numbered for so many domains");
 
 static bool known(int d)
 {
@@ -46,25 +48,27 @@ wt_synth_split wt_synth_split_of(const char *prompt)
     }
 }
 
-bool wt_synth_make(int d, wt_synth_split split, uint64_t seed, uint64_t index, wt_synth_item *out)
+bool wt_synth_make(int d, wt_synth_split split, const wt_synth_how *how, uint64_t index, wt_synth_item *out)
 {
-    if (!known(d) || (int)split < 0 || split > WT_SYNTH_DEMOS) return false;
+    int difficulty = how->difficulty ? how->difficulty : WT_SYNTH_USUAL;
+    if (!known(d) || (int)split < 0 || split > WT_SYNTH_DEMOS || difficulty < WT_SYNTH_EASY || difficulty > WT_SYNTH_HARD) return false;
     wt_rng rng;
-    wt_rng_seed(&rng, seed, index * 64 + (uint64_t)d * 4 + (uint64_t)split);
+    wt_rng_seed(&rng, how->seed, index * (max_domain * n_split) + (uint64_t)d * n_split + (uint64_t)split);
     for (int draw = 0; draw < max_draws; draw++) {
         out->prompt[0] = 0;
-        domain[d]->ask(&rng, out->prompt);
-        if (wt_synth_split_of(out->prompt) == split) return wt_synth_solve(d, out->prompt, out->answer);
+        domain[d]->ask(&rng, difficulty, out->prompt);
+        if (wt_synth_split_of(out->prompt) == split) return wt_synth_solve(d, how->book, out->prompt, out->answer);
     }
     return false;
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-bool wt_synth_solve(int d, const char *prompt, char answer[WT_SYNTH_MAX])
+bool wt_synth_solve(int d, uint64_t book, const char *prompt, char answer[WT_SYNTH_MAX])
 {
     answer[0] = 0;
-    return known(d) && domain[d]->solve(prompt, answer);
+    if (!known(d)) return false;
+    return domain[d]->look_up ? domain[d]->look_up(book, prompt, answer) : domain[d]->solve(prompt, answer);
 }
 
 static const char *trim(const char *s, size_t *n)
@@ -75,10 +79,10 @@ static const char *trim(const char *s, size_t *n)
     return s;
 }
 
-bool wt_synth_check(int d, const char *prompt, const char *answer)
+bool wt_synth_check(int d, uint64_t book, const char *prompt, const char *answer)
 {
     char right[WT_SYNTH_MAX];
-    if (!wt_synth_solve(d, prompt, right)) return false;
+    if (!wt_synth_solve(d, book, prompt, right)) return false;
     size_t n, m;
     const char *a = trim(right, &n), *b = trim(answer, &m);
     return n == m && memcmp(a, b, n) == 0;

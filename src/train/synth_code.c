@@ -4,12 +4,13 @@
 #include <string.h>
 
 /* ---- json: `{"cat": 3, "dog": 7} drop "cat" ->` -> ` {"dog": 7}` -----------------------------------------------------
- * Operations: get KEY:, drop KEY ->, set KEY: N ->, rename KEY to KEY ->, swap -> (the values of two pairs), keys ->. */
+ * Operations: get KEY:, drop KEY ->, set KEY: N ->, rename KEY to KEY ->, swap -> (the values of two pairs), keys ->.
+ * Two or three pairs; easy: two, no set, rename or swap; hard: four or five, no swap, values of two digits. */
 
 static const char *const name[] = {
     "cat", "dog", "tea", "cup", "sun", "map", "pen", "box", "hat", "key", "egg", "car", NULL,
 };
-enum { n_name = 12, max_pair = 3 };
+enum { n_name = 12, max_pair = 5 };
 
 typedef struct object { int key[max_pair], value[max_pair], n; } object;
 
@@ -20,23 +21,25 @@ static void put_object(char *buf, const object *o)
     wt_synth_put(buf, "}");
 }
 
-static void json_ask(wt_rng *rng, char *prompt)
+static void json_ask(wt_rng *rng, int difficulty, char *prompt)
 {
-    enum { GET, DROP, SET, RENAME, SWAP, KEYS };
-    int form = wt_synth_between(rng, GET, KEYS), keys[max_pair + 1];
-    bool whole = form == SET || form == RENAME || form == SWAP;   /* two pairs come back: enough for one answer */
-    object o = {.n = whole ? 2 : wt_synth_between(rng, 2, max_pair)};
+    enum { GET, DROP, KEYS, SET, RENAME, SWAP, N_FORM };
+    static const int form_drawn[] = {GET, DROP, SET, RENAME, SWAP, KEYS}, easy[] = {GET, DROP, KEYS}, hard[] = {GET, DROP, SET, RENAME, KEYS};
+    static const int *const forms[] = {easy, form_drawn, hard}, n_form[] = {3, N_FORM, 5}, most[] = {9, 9, 99};
+    int form = forms[difficulty - 1][wt_synth_between(rng, 0, n_form[difficulty - 1] - 1)], keys[max_pair + 1];
+    bool whole = form >= SET;   /* two pairs come back: enough for one answer */
+    object o = {.n = difficulty == 3 ? wt_synth_between(rng, 4, max_pair) : whole || difficulty == 1 ? 2 : wt_synth_between(rng, 2, 3)};
     wt_synth_distinct(rng, n_name, o.n + 1, keys);
     for (int i = 0; i < o.n; i++) {
         o.key[i] = keys[i];
-        o.value[i] = wt_synth_between(rng, 0, 9);
+        o.value[i] = wt_synth_between(rng, 0, most[difficulty - 1]);
     }
     const char *key = name[o.key[wt_synth_between(rng, 0, o.n - 1)]];
     put_object(prompt, &o);
     switch (form) {
     case GET:    wt_synth_put(prompt, " get \"%s\":", key); return;
     case DROP:   wt_synth_put(prompt, " drop \"%s\"", key); break;
-    case SET:    wt_synth_put(prompt, " set \"%s\": %d", key, wt_synth_between(rng, 0, 9)); break;
+    case SET:    wt_synth_put(prompt, " set \"%s\": %d", key, wt_synth_between(rng, 0, most[difficulty - 1])); break;
     case RENAME: wt_synth_put(prompt, " rename \"%s\" to \"%s\"", key, name[keys[o.n]]); break;
     case SWAP:   wt_synth_put(prompt, " swap"); break;
     default:     wt_synth_put(prompt, " keys");
@@ -117,11 +120,11 @@ const wt_synth_domain wt_synth_json = {
 };
 
 /* ---- code: `x = 3; y = x + 4; print(y) #` -> " 7" --------------------------------------------------------------------
- * Lines of Python on small numbers: two or three assignments, each using the one
- * before, or one operation on a list. */
+ * Lines of Python on small numbers: two or three assignments, each using the one before, or one operation on a list of
+ * three or four. Easy: two assignments, lists of three; hard: four or five assignments, lists of five to seven. */
 
 static const char *const builtin[] = {"max", "min", "len", "sum", "sorted", NULL};
-enum { n_builtin = 5, max_list = 4 };
+enum { n_builtin = 5, max_list = 7, max_assigned = 5 };
 
 static void put_list(char *buf, const int *v, int n)
 {
@@ -129,9 +132,10 @@ static void put_list(char *buf, const int *v, int n)
     wt_synth_put(buf, "]");
 }
 
-static void ask_assignments(wt_rng *rng, char *prompt)
+static void ask_assignments(wt_rng *rng, int difficulty, char *prompt)
 {
-    int var[3], value = wt_synth_between(rng, 1, 9), n = wt_synth_between(rng, 2, 3);
+    static const int least[] = {2, 2, 4}, most[] = {2, 3, max_assigned};
+    int var[max_assigned], value = wt_synth_between(rng, 1, 9), n = wt_synth_between(rng, least[difficulty - 1], most[difficulty - 1]);
     wt_synth_distinct(rng, 26, n, var);
     wt_synth_put(prompt, "%c = %d", 'a' + var[0], value);
     for (int i = 1; i < n; i++) {
@@ -143,16 +147,17 @@ static void ask_assignments(wt_rng *rng, char *prompt)
     wt_synth_put(prompt, "; print(%c) #", 'a' + var[n - 1]);
 }
 
-static void code_ask(wt_rng *rng, char *prompt)
+static void code_ask(wt_rng *rng, int difficulty, char *prompt)
 {
-    int v[max_list], form = wt_synth_between(rng, 0, 9), n = wt_synth_between(rng, 3, max_list);
+    static const int least[] = {3, 3, 5}, most[] = {3, 4, max_list};
+    int v[max_list], form = wt_synth_between(rng, 0, 9), n = wt_synth_between(rng, least[difficulty - 1], most[difficulty - 1]);
     if (form <= 2) {
-        ask_assignments(rng, prompt);
+        ask_assignments(rng, difficulty, prompt);
         return;
     }
     const char *function = builtin[wt_synth_between(rng, 0, n_builtin - 1)];
     bool index = form >= 8, sum = !strcmp(function, "sum");
-    if (sum && !index) n = 2;
+    if (sum && !index) n = difficulty == 3 ? 3 : 2;
     for (int i = 0; i < n; i++) v[i] = wt_synth_between(rng, 0, 9);
     wt_synth_put(prompt, "print(");
     if (!index) wt_synth_put(prompt, "%s(", function);

@@ -1,7 +1,8 @@
 /* synth_dates.c: the domain "dates".
  *
  * "The day 5 days after 28 March is" -> " 2 April"; "If 3 May is a Monday, 5 May is a" -> " Wednesday".
- * No years: February has 28 days. */
+ * No years: February has 28 days. Two to five days away, weekdays up to three; easy: two days, weekdays one; hard: up to
+ * thirty days. */
 #include "train/synth_domain.h"
 
 static const char *const month[] = {
@@ -13,16 +14,17 @@ static const char *const weekday[] = {
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", NULL,
 };
 
-static void dates_ask(wt_rng *rng, char *prompt)
+static void dates_ask(wt_rng *rng, int difficulty, char *prompt)
 {
+    static const int most[] = {2, 5, 30}, most_weekday[] = {1, 3, 30};
     int m = wt_synth_between(rng, 0, 11), d = wt_synth_between(rng, 1, month_days[m]), form = wt_synth_between(rng, 0, 2);
     if (form == 0) {
-        int e = d + wt_synth_between(rng, 1, 3);
+        int e = d + wt_synth_between(rng, 1, most_weekday[difficulty - 1]);
         if (e > month_days[m]) e = d - 1;
         wt_synth_put(prompt, "If %d %s is a %s, %d %s is a", d, month[m], weekday[wt_synth_between(rng, 0, 6)], e, month[m]);
     } else {
-        wt_synth_put(prompt, "The day %d days %s %d %s is", wt_synth_between(rng, 2, 5), form == 1 ? "after" : "before", d,
-                     month[m]);
+        int n = wt_synth_between(rng, 2, most[difficulty - 1]);
+        wt_synth_put(prompt, "The day %d days %s %d %s is", n, form == 1 ? "after" : "before", d, month[m]);
     }
 }
 

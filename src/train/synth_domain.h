@@ -12,13 +12,17 @@
 
 typedef struct wt_synth_domain {
     const char *name, *about;
-    void (*ask)(wt_rng *rng, char prompt[WT_SYNTH_MAX]);
-    bool (*solve)(const char *prompt, char answer[WT_SYNTH_MAX]);   /* false: not a prompt of ours */
+    void (*ask)(wt_rng *rng, int difficulty, char prompt[WT_SYNTH_MAX]);   /* difficulty: 1 to 3 */
+    bool (*solve)(const char *prompt, char answer[WT_SYNTH_MAX]);          /* false: not a prompt of ours */
+    bool (*look_up)(uint64_t book, const char *prompt, char answer[WT_SYNTH_MAX]);   /* instead of solve, where answers are in a book */
 } wt_synth_domain;
 
 extern const wt_synth_domain wt_synth_arithmetic, wt_synth_units, wt_synth_dates;   /* synth_number.c, synth_dates.c */
 extern const wt_synth_domain wt_synth_sets, wt_synth_recall, wt_synth_grammar;      /* synth_words.c, synth_grammar.c */
 extern const wt_synth_domain wt_synth_json, wt_synth_code;                          /* synth_code.c */
+extern const wt_synth_domain wt_synth_graph, wt_synth_phonebook;                    /* synth_graph.c, synth_book.c */
+extern const wt_synth_domain wt_synth_roman, wt_synth_spelling;                     /* synth_numeral.c */
+extern const wt_synth_domain wt_synth_cipher, wt_synth_brackets;                    /* synth_symbol.c */
 
 /* Appends to a NUL-terminated buffer of WT_SYNTH_MAX bytes. What does not fit is cut off. */
 void wt_synth_put(char *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

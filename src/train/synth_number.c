@@ -4,11 +4,12 @@
 #include <string.h>
 
 /* ---- arithmetic: "Compute 47 + 8 =" -> " 55" -------------------------------------------------------------------------
- * A number below 100 and a digit. No result is negative. */
+ * A number below 100 and a digit; easy: below 50; hard: two numbers below 1,000. No result is negative. */
 
-static void arithmetic_ask(wt_rng *rng, char *prompt)
+static void arithmetic_ask(wt_rng *rng, int difficulty, char *prompt)
 {
-    int a = wt_synth_between(rng, 0, 99), b = wt_synth_between(rng, 0, 9);
+    static const int most_a[] = {49, 99, 999}, most_b[] = {9, 9, 999};
+    int a = wt_synth_between(rng, 0, most_a[difficulty - 1]), b = wt_synth_between(rng, 0, most_b[difficulty - 1]);
     if (wt_synth_between(rng, 0, 1)) wt_synth_put(prompt, "Compute %d + %d =", a, b);
     else wt_synth_put(prompt, "Compute %d - %d =", a > b ? a : b, a > b ? b : a);
 }
@@ -32,21 +33,23 @@ const wt_synth_domain wt_synth_arithmetic = {
 };
 
 /* ---- units: "Convert 3 m to cm:" -> " 300 cm" ------------------------------------------------------------------------
- * Down ("3 m" or "3 m 7 cm" to cm) and up ("300 cm to m", "85 min to h and min"). All results are whole. */
+ * Down ("3 m" or "3 m 7 cm" to cm) and up ("300 cm to m", "85 min to h and min"). All results are whole.
+ * Easy: one unit to another, no times. Hard: larger numbers. */
 
 static const struct unit { const char *big, *small; int factor; } unit[] = {
     {"km", "m", 1000}, {"m", "cm", 100}, {"cm", "mm", 10}, {"kg", "g", 1000}, {"l", "ml", 1000}, {"t", "kg", 1000},
     {"h", "min", 60},  {"min", "s", 60},
 };
-enum { n_unit = sizeof unit / sizeof *unit };
+enum { n_unit = sizeof unit / sizeof *unit, n_time = 2 };   /* times stand last */
 
-static void units_ask(wt_rng *rng, char *prompt)
+static void units_ask(wt_rng *rng, int difficulty, char *prompt)
 {
-    const struct unit *u = &unit[wt_synth_between(rng, 0, n_unit - 1)];
+    bool easy = difficulty == 1, hard = difficulty == 3;
+    const struct unit *u = &unit[wt_synth_between(rng, 0, n_unit - 1 - (easy ? n_time : 0))];
     bool time = u->factor == 60;
-    int form = wt_synth_between(rng, time ? 2 : 0, 3);   /* 3 h to min alone: too few questions to learn from */
-    int big = wt_synth_between(rng, 1, form <= 1 ? 99 : time ? 3 : 9);
-    int small = wt_synth_between(rng, 1, (u->factor < 100 ? u->factor : 100) - 1);
+    int form = wt_synth_between(rng, time ? 2 : 0, easy ? 1 : 3);   /* 3 h to min alone: too few questions to learn from */
+    int big = wt_synth_between(rng, 1, form <= 1 ? (hard ? 999 : 99) : time ? (hard ? 99 : 3) : hard ? 99 : 9);
+    int small = wt_synth_between(rng, 1, (u->factor < 100 || hard ? u->factor : 100) - 1);
     switch (form) {
     case 0:
         wt_synth_put(prompt, "Convert %d %s to %s:", big, u->big, u->small);

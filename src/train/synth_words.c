@@ -4,9 +4,10 @@
 #include <string.h>
 
 /* ---- sets: "Sort d a c:" -> " a c d" ---------------------------------------------------------------------------------
- * Letters a to p, each at most once in a set. Results are in alphabetical order; an empty one is "nothing". */
+ * Letters a to p, each at most once in a set. Results are in alphabetical order; an empty one is "nothing".
+ * Three to six letters, or two sets of two or three; easy: three or four, sets of two; hard: five to nine, sets of three to five. */
 
-enum { n_letter = 16, max_set = 6 };
+enum { n_letter = 16, max_set = 9 };
 
 static void put_set(char *buf, const int *v, int n)
 {
@@ -32,17 +33,19 @@ static const enum form { SORT, FIRST, LAST, UNION, COMMON } form_drawn[] = {
 static const char *const form_text[] = {"Sort", "First of", "Last of", "Union of", "Common to"};
 enum { n_form = 5, n_form_drawn = 9 };
 
-static void sets_ask(wt_rng *rng, char *prompt)
+static const struct { int lo, hi, lo2, hi2; } set_size[] = {{3, 4, 2, 2}, {3, 6, 2, 3}, {5, 9, 3, 5}};   /* of one set, of two */
+
+static void sets_ask(wt_rng *rng, int difficulty, char *prompt)
 {
-    int a[max_set], b[max_set];
+    int a[max_set], b[max_set], lo2 = set_size[difficulty - 1].lo2, hi2 = set_size[difficulty - 1].hi2;
     enum form form = form_drawn[wt_synth_between(rng, 0, n_form_drawn - 1)];
     wt_synth_put(prompt, "%s", form_text[form]);
     if (form < UNION) {
-        int n = wt_synth_between(rng, 3, 6);
+        int n = wt_synth_between(rng, set_size[difficulty - 1].lo, set_size[difficulty - 1].hi);
         wt_synth_distinct(rng, n_letter, n, a);
         put_set(prompt, a, n);
     } else {
-        int n_a = wt_synth_between(rng, 2, 3), n_b = wt_synth_between(rng, 2, 3);
+        int n_a = wt_synth_between(rng, lo2, hi2), n_b = wt_synth_between(rng, lo2, hi2);
         wt_synth_distinct(rng, n_letter, n_a, a);
         draw_related(rng, a, n_a, b, n_b);
         put_set(prompt, a, n_a);
@@ -87,7 +90,7 @@ const wt_synth_domain wt_synth_sets = {
 };
 
 /* ---- recall: "Note: the dog is red, the king is gold, the fish is pink; the king is" -> " gold" ----------------------
- * Three to five things and their colours; asked for the colour of one. */
+ * Three to five things and their colours; asked for the colour of one. Easy: two or three; hard: six to nine. */
 
 static const char *const thing[] = {
     "bird", "dog", "cat", "horse", "fish", "girl", "boy", "king", "child", "bear", NULL,
@@ -95,11 +98,12 @@ static const char *const thing[] = {
 static const char *const colour[] = {
     "red", "blue", "green", "black", "white", "pink", "gold", "grey", "brown", "orange", "purple", "silver", NULL,
 };
-enum { n_thing = 10, n_colour = 12, max_pair = 5 };
+enum { n_thing = 10, n_colour = 12, max_pair = 9 };
 
-static void recall_ask(wt_rng *rng, char *prompt)
+static void recall_ask(wt_rng *rng, int difficulty, char *prompt)
 {
-    int who[max_pair], look[max_pair], n = wt_synth_between(rng, 3, max_pair);
+    static const int least[] = {2, 3, 6}, most[] = {3, 5, max_pair};
+    int who[max_pair], look[max_pair], n = wt_synth_between(rng, least[difficulty - 1], most[difficulty - 1]);
     wt_synth_distinct(rng, n_thing, n, who);
     wt_synth_distinct(rng, n_colour, n, look);
     wt_synth_put(prompt, "Note:");
