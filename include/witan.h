@@ -563,7 +563,8 @@ typedef struct witan_train_options {
     /* data */
     const char *data, *valid, *mix;
     int64_t seed;
-    int32_t batch, accumulate;
+    int32_t batch, accumulate, pack, too_long;
+    double prompt_weight;
     /* learning */
     int64_t steps, warmup, decay_steps;
     const char *optim;

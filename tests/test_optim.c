@@ -320,6 +320,7 @@ static void a_full_disk_leaves_the_old_one(void **state)
     wt_checkpoint_facts facts;
     (void)state;
     make(&x, 1);
+    make(&y, 2);
     fault_folder();
     for (int kind = FAULT_ALLOC; kind < FAULT_N; kind++) {
         if (kind == FAULT_READ || kind == FAULT_MAP || kind == FAULT_CLOSE) continue;

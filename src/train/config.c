@@ -9,6 +9,8 @@
 #include <string.h>
 
 static const char *const schedules[] = { "constant", "cosine", "wsd", NULL };   /* in the order of wt_schedule_kind */
+static const char *const packs[] = { "window", "documents", NULL };              /* wt_pack */
+static const char *const long_ones[] = { "split", "cut", NULL };                 /* wt_too_long */
 
 #define LARGE 9007199254740992.0
 #define ROW(f, t, h) .name = #f, .type = t, .offset = offsetof(witan_train_options, f), .help = h
@@ -43,7 +45,10 @@ const witan_param witan_train_param[] = {
     REAL(init_std, 0.02, 0, 10, "standard deviation of fresh matrices"),
     TEXT(data, NULL, "FILE,FILE", "training text: JSON lines (`text`, or `prompt` and `answer`, perhaps `domain`) or plain text"),
     TEXT(valid, NULL, "FILE,FILE", "text to measure the loss on now and then"),
-    TEXT(mix, NULL, "NAME=W,...", "weight of each domain when rows are drawn; others keep theirs"),
+    TEXT(mix, "sqrt", "NAME=W,...", "how often a row is of a domain: proportional to its tokens, sqrt of them, uniform, or code=2,units=1 and no others"),
+    { ROW(pack, WITAN_P_ENUM, "rows: windows of all text, or whole documents, each seen alone"), .choice = packs },
+    { ROW(too_long, WITAN_P_ENUM, "documents longer than a row: in pieces, or without their rest"), .choice = long_ones },
+    REAL(prompt_weight, 1, 0, 1, "weight of the loss at the tokens of prompts; answers count 1"),
     WHOLE(seed, 1, 0, LARGE, "of fresh weights and of the order of the data"),
     WHOLE(batch, 16, 1, 1 << 20, "rows of a step"),
     WHOLE(accumulate, 1, 1, 1 << 16, "micro-batches that a step is computed in"),
