@@ -51,6 +51,11 @@ typedef struct wt_kernels {
     void (*scale)(float *y, const float *x, float s, size_t n);                  /* y = s x */
     void (*silu_mul)(float *y, const float *g, const float *u, size_t n);        /* y = g / (1 + exp(-g)) * u */
     void (*softmax)(float *y, const float *x, size_t n);                         /* y may be x; -inf gives 0 */
+    /* ---- training ---- */
+    /* Of h = silu(g) u and its gradient dh: dg and du get w times their gradients, h (NULL: not wanted) w h; returns sum of h dh, without w.
+     * dg may be g, du may be u, h may be dh. */
+    float (*silu_mul_back)(float *dg, float *du, float *h, const float *g, const float *u, const float *dh, float w, size_t n);
+    void (*keep_bf16)(uint16_t *dst, const float *src, size_t n);                /* as wt_float_to_bf16 */
     /* ---- attention (ref_attn.c says more) ---- */
     /* y[r*ldy + j] = keep[r] * y[r*ldy + j] + sum over i < n[r] of a[r*lda + i] * b[i*ldb + j]; r < n_row, j < width, added in order of i.
      * keep NULL: y is not read. n never falls from row to row. Nothing of a and b behind n[r] is touched for row r. */
@@ -88,6 +93,9 @@ void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
 void wt_kernels_ref_gemm(wt_kernels *k);
+void wt_kernels_ref_train(wt_kernels *k);
+void wt_kernels_avx2_train(wt_kernels *k);
+void wt_kernels_avx512_train(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);

@@ -52,6 +52,7 @@ typedef struct wt_balance_ops {
     void (*after)(const void *opt, float *state, int32_t n_exp, const int64_t *count);
     /* Adds to bias [n_exp] what an exported model needs to route as in training. NULL: nothing. */
     void (*bias)(const void *opt, const float *state, int32_t n_exp, float *bias);
+    void (*take_bias)(const void *opt, float *state, int32_t n_exp, const float *bias);   /* makes the state one that gives this bias */
 } wt_balance_ops;
 
 /* importance: numbers from a calibration record. score [n_exp] of one layer and domain; larger stays. */

@@ -16,6 +16,8 @@ typedef struct wt_route {
     int32_t at;              /* token being selected */
     uint8_t *keep;           /* [n_pair] while filters run: pairs that stay */
     int32_t n_dropped;       /* pairs that filters removed */
+    const struct wt_route *all;   /* the route before filters; NULL: there were none */
+    const struct wt_tensor *learns;   /* the logits, where the weights' gradients flow on to them; else NULL */
     float *grad;             /* [n_pair] of the weights, once the experts' backward has run; else NULL */
 } wt_route;
 
