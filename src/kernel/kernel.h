@@ -26,7 +26,7 @@ typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes
  * as [k, m]; tb: B as [n, k]. Any sizes (k 0 gives zeros), any alignment; C overlaps neither. Callers may cut C into pieces, best at multiples of
  * WT_GEMM_ROWS and WT_GEMM_COLS: the sum of an element is the same in every piece (blocks of WT_GEMM_DEEP products each, see ref_gemm.c).
  * scratch: WT_GEMM_SCRATCH floats, 64-byte aligned, one for each worker. */
-enum { WT_GEMM_DEEP = 256, WT_GEMM_ROWS = 24, WT_GEMM_COLS = 32, WT_GEMM_SCRATCH = 16 * (WT_GEMM_DEEP + 16) + WT_GEMM_DEEP * 512 };
+enum { WT_GEMM_DEEP = 512, WT_GEMM_ROWS = 24, WT_GEMM_COLS = 32, WT_GEMM_SCRATCH = 16 * (WT_GEMM_DEEP + 16) + WT_GEMM_DEEP * 512 };
 typedef void (*wt_gemm_fn)(float *c, size_t ldc, const float *a, size_t lda, bool ta, const float *b, size_t ldb, bool tb, size_t m, size_t n, size_t k,
                            bool add, float *scratch);
 
@@ -98,17 +98,22 @@ void wt_kernels_avx2_train(wt_kernels *k);
 void wt_kernels_avx512_train(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
+void wt_kernels_neon_gemm(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
 void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
 void wt_peaks_neon_dot(wt_kernels *k);
 void wt_kernels_avx2_attn(wt_kernels *k);
 void wt_kernels_avx512_attn(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
+void wt_kernels_avx2_gemm(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
 void wt_kernels_avx512(wt_kernels *k);
+void wt_kernels_avx512_gemm(wt_kernels *k);
 void wt_peaks_avx512(wt_kernels *k);
 void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
 void wt_peaks_vnni(wt_kernels *k);
+void wt_kernels_avx512_bf16(wt_kernels *k);   /* this and the next need the BF16 instructions besides */
+void wt_peaks_bf16(wt_kernels *k);
 
 #endif
