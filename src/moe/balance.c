@@ -105,7 +105,7 @@ bool wt_balance_bias(const wt_balance_set *s, int32_t layer, float *bias)
 
 bool wt_balance_has_bias(const wt_balance_set *s)
 {
-    for (size_t i = 0; i < s->n; i++) if (((const wt_balance_ops *)s->b[i].method->ops)->bias) return true;
+    for (size_t i = 0; i < s->n; i++) if (((const wt_balance_ops *)s->b[i].method->ops)->before) return true;
     return false;
 }
 

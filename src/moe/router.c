@@ -1,8 +1,11 @@
-/* The route pipeline, stage by stage. */
+/* The route pipeline, stage by stage; gradients are in router_back.c. */
 #include "moe/router.h"
 
 #include "base/thread.h"
+#include "moe/balance.h"
+#include "moe/router_back.h"
 #include "op/ops.h"
+#include "op/tape.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -42,6 +45,13 @@ static void softmax_of_kept(void *arg, size_t begin, size_t end, int worker)
     }
 }
 
+static void softmax_of_all(void *arg, size_t begin, size_t end, int worker)   /* not the op, which would record: gradients are those of the pipeline */
+{
+    const rows *j = arg;
+    (void)worker;
+    for (size_t i = begin * j->n_exp; i < end * j->n_exp; i += j->n_exp) j->r->k->softmax(j->y + i, j->x + i, j->n_exp);
+}
+
 static void one_by_one(void *arg, size_t begin, size_t end, int worker)
 {
     const rows *j = arg;
@@ -56,10 +66,9 @@ static void one_by_one(void *arg, size_t begin, size_t end, int worker)
 static wt_status activate(wt_run *r, wt_activation act, const wt_tensor *logit, const wt_mask_layer *worn, wt_tensor **prob)
 {
     rows j = { .r = r, .act = act, .mask = worn, .x = logit->f32 };
-    if (act == WT_ACT_SOFTMAX && !worn) return wt_op_softmax(r, logit, prob);
-    if (act == WT_ACT_SOFTMAX && !(j.kept = wt_take_n(r->a, (size_t)r->cx->threads * (size_t)logit->shape[1], sizeof *j.kept))) return WITAN_ENOMEM;
+    if (act == WT_ACT_SOFTMAX && worn && !(j.kept = wt_take_n(r->a, (size_t)r->cx->threads * (size_t)logit->shape[1], sizeof *j.kept))) return WITAN_ENOMEM;
     WT_TRY(wt_tensor_new(r->a, 2, logit->shape, prob));
-    by_rows(&j, act == WT_ACT_SOFTMAX ? softmax_of_kept : one_by_one, *prob);
+    by_rows(&j, act != WT_ACT_SOFTMAX ? one_by_one : worn ? softmax_of_kept : softmax_of_all, *prob);
     return WITAN_OK;
 }
 
@@ -74,13 +83,30 @@ static void biased_and_masked(void *arg, size_t begin, size_t end, int worker)
     }
 }
 
-/* What is ranked: the activation plus the selection bias, masked. The combine weight never sees the bias. */
-static wt_status selection_score(wt_run *r, wt_tensor *prob, const wt_tensor *bias, const wt_mask_layer *mask, wt_tensor **score)
+/* The biases of balance methods, all added to score. */
+static wt_status balance_biases(wt_run *r, const wt_route_spec *spec, const wt_tensor *prob, wt_tensor *score)
 {
-    if (!bias && !mask) { *score = prob; return WITAN_OK; }
+    const wt_balance_set *s = r->balance;
+    for (size_t i = 0; i < s->n; i++) {
+        const wt_balance_ops *ops = s->b[i].method->ops;
+        const float *bias = NULL;
+        if (!ops->before) continue;
+        WT_TRY(ops->before(r, s->b[i].opt, s->b[i].state[r->layer], prob, spec->n_used, s->learn, &bias));
+        if (bias) by_rows(&(rows){ .r = r, .x = score->f32, .bias = bias }, biased_and_masked, score);
+    }
+    return WITAN_OK;
+}
+
+/* What is ranked: the activation plus the selection bias, masked. The combine weight never sees the bias. In training the bias of balance methods
+ * takes the place of the model's. */
+static wt_status selection_score(wt_run *r, const wt_route_spec *spec, wt_tensor *prob, const wt_tensor *bias, const wt_mask_layer *mask, wt_tensor **score)
+{
+    bool own = r->balance && wt_balance_has_bias(r->balance);
+    if (own) bias = NULL;
+    if (!bias && !mask && !own) { *score = prob; return WITAN_OK; }
     WT_TRY(wt_tensor_new(r->a, 2, prob->shape, score));
     by_rows(&(rows){ .r = r, .mask = mask, .x = prob->f32, .bias = bias ? bias->data : NULL }, biased_and_masked, *score);
-    return WITAN_OK;
+    return own ? balance_biases(r, spec, prob, *score) : WITAN_OK;
 }
 
 /* ---- selection: parts of the batch, shared out among workers ---------------------------------------------------------------- */
@@ -96,13 +122,13 @@ static void select_parts(void *arg, size_t begin, size_t end, int worker)
     (void)worker;
     for (size_t i = begin; i < end; i++) {
         wt_route *p = j->part + i;
-        wt_tensor rows = *j->score;
-        rows.f32 += (size_t)j->rt->n_tok * i / j->n * (size_t)p->n_exp;
-        rows.data = rows.f32;
-        rows.shape[0] = p->n_tok;
-        rows.n = (size_t)p->n_tok * (size_t)p->n_exp;
-        rows.bytes = rows.n * sizeof(float);
-        ops->select(j->r, j->spec->select_opt, &rows, p);
+        wt_tensor some = *j->score;
+        some.f32 += (size_t)j->rt->n_tok * i / j->n * (size_t)p->n_exp;
+        some.data = some.f32;
+        some.shape[0] = p->n_tok;
+        some.n = (size_t)p->n_tok * (size_t)p->n_exp;
+        some.bytes = some.n * sizeof(float);
+        ops->select(j->r, j->spec->select_opt, &some, p);
     }
 }
 
@@ -118,6 +144,16 @@ static wt_status select_experts(wt_run *r, const wt_route_spec *spec, const wt_t
     wt_parallel(r->cx, n, 1, select_parts, &j);
     wt_route_join(rt, n, j.part);
     return WITAN_OK;
+}
+
+static wt_status choose(wt_run *r, const wt_route_spec *spec, wt_tensor *prob, const wt_tensor *bias, const wt_mask_layer *worn, wt_route *rt)
+{
+    wt_tensor *score;
+    if (r->tape && r->tape->replay) { wt_route_take_choice(r, rt); return WITAN_OK; }
+    WT_TRY(selection_score(r, spec, prob, bias, worn, &score));
+    WT_TRY(select_experts(r, spec, score, rt));
+    if (r->balance && r->balance->learn) wt_route_count(rt, r->balance->count[r->layer]);
+    return r->tape && r->tape->checkpoint ? wt_route_keep_choice(r, rt) : WITAN_OK;
 }
 
 /* ---- weights: tokens, shared out among workers -------------------------------------------------------------------------------- */
@@ -170,22 +206,52 @@ static wt_status weigh(wt_run *r, const wt_route_spec *spec, const wt_tensor *pr
     return wt_fail(r->cx, WT_EFORMAT, "layer %d: the router gives no finite weights (damaged weights, or activations that overflowed)", r->layer);
 }
 
+/* ---- filters ------------------------------------------------------------------------------------------------------------- */
+
+/* What a filter leaves of `all`, in a route of its own. place [n_pair of all]: where a pair went, -1: dropped. */
+static wt_status filter(wt_run *r, const wt_route_spec *spec, wt_route *all, wt_route **out, int32_t **place)
+{
+    wt_route *rt;
+    const wt_filter_ops *ops = spec->filter->ops;
+    all->keep = wt_take_n(r->a, (size_t)all->n_pair + 1, sizeof *all->keep);
+    *place = wt_take_n(r->a, (size_t)all->n_pair + 1, sizeof **place);
+    if (!all->keep || !*place) return WITAN_ENOMEM;
+    memset(all->keep, 1, (size_t)all->n_pair);
+    WT_TRY(ops->apply(r, spec->filter_opt, all));
+    WT_TRY(wt_route_new(r->a, all->n_tok, all->n_exp, all->most, &rt));
+    for (int32_t t = 0; t < all->n_tok; t++) {
+        for (int32_t i = all->tok_off[t]; i < all->tok_off[t + 1]; i++) {
+            (*place)[i] = all->keep[i] ? rt->n_pair : -1;
+            if (!all->keep[i]) continue;
+            rt->expert[rt->n_pair] = all->expert[i];
+            rt->weight[rt->n_pair++] = all->weight[i];
+        }
+        wt_route_next(rt);
+    }
+    rt->n_dropped = all->n_pair - rt->n_pair;
+    rt->all = all;
+    *out = rt;
+    return WITAN_OK;
+}
+
 /* ---- the pipeline ---------------------------------------------------------------------------------------------------------------- */
 
 wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, wt_tensor *x, const wt_tensor *w_router, const wt_tensor *bias,
                        const wt_mask *mask, wt_route **out)
 {
-    int32_t n_tok = (int32_t)x->shape[0], n_exp = (int32_t)w_router->shape[0];
+    int32_t n_tok = (int32_t)x->shape[0], n_exp = (int32_t)w_router->shape[0], *place = NULL;
     const wt_mask_layer *worn = mask_of(mask, r->layer);
-    wt_tensor *logit, *prob, *score;
+    wt_tensor *logit, *prob;
+    wt_assert(!worn || !wt_taping(r));
     WT_TRY(wt_op_linear(r, x, w_router, &logit));
     WT_TRY(activate(r, spec->activation, logit, worn && mask->gate == WITAN_GATE_RENORM ? worn : NULL, &prob));
-    WT_TRY(selection_score(r, prob, bias, worn, &score));
 
     int32_t allowed = worn ? worn->n_keep : n_exp;
     WT_TRY(wt_route_new(r->a, n_tok, n_exp, spec->n_used < allowed ? spec->n_used : allowed, out));
-    WT_TRY(select_experts(r, spec, score, *out));
+    WT_TRY(choose(r, spec, prob, bias, worn, *out));
     WT_TRY(weigh(r, spec, prob, *out));
+    if (spec->filter) WT_TRY(filter(r, spec, *out, out, &place));
+    WT_TRY(wt_route_record(r, spec, *out, place, logit, prob));
     return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_ROUTE, .n_tok = n_tok, .n_exp = n_exp, .d_model = (int32_t)x->shape[1],
                                           .logit = logit->f32, .prob = prob->f32, .route = *out });
 }
