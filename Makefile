@@ -48,7 +48,7 @@ build-arm/build.ninja: | setup
 
 # The kernels and what stands on them, for AArch64 under emulation: all of it on a CPU with the dot product instructions, products of bytes also
 # on one without; and the command, which must write what it writes here.
-ARM_TESTS = test_kernels test_kernels_q test_type test_pack test_route test_json_host test_batch test_gold
+ARM_TESTS = test_gemm test_kernels test_kernels_q test_type test_pack test_route test_json_host test_batch test_gold
 test-arm: all build-arm/build.ninja
 	@ninja -C build-arm witan $(ARM_TESTS:%=tests/%)
 	@EMULATOR='qemu-aarch64-static -cpu cortex-a53' tests/run build-arm test_kernels_q

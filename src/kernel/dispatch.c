@@ -40,6 +40,12 @@ static bool have_avx512(void)
 }
 
 static bool have_vnni(void) { return have_avx512() && ecx_bit(7, 11); }
+
+static bool have_bf16(void)
+{
+    unsigned a, b, c, d;
+    return have_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1;
+}
 #elif defined(__aarch64__) && defined(__linux__)
 static bool have_dot(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
 #elif defined(__aarch64__)
@@ -73,12 +79,16 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
     wt_kernels_ref_attn(k);
     wt_kernels_ref_adam(k);
     wt_kernels_ref_gemm(k);
+    wt_kernels_ref_train(k);
 #if defined(__x86_64__)
-    if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_adam(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
-    if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_adam(k); wt_peaks_avx512(k); }
+    if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_adam(k); wt_kernels_avx2_q(k); wt_kernels_avx2_gemm(k); wt_peaks_avx2(k); }
+    if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_adam(k); wt_kernels_avx512_gemm(k); wt_peaks_avx512(k); }
     if (limit >= WT_TIER_AVX512 && have_vnni()) { wt_kernels_avx512_q(k); wt_peaks_vnni(k); }
+    if (limit >= WT_TIER_AVX2) wt_kernels_avx2_train(k);
+    if (limit >= WT_TIER_AVX512) wt_kernels_avx512_train(k);
+    if (limit >= WT_TIER_AVX512 && have_bf16()) { wt_kernels_avx512_bf16(k); wt_peaks_bf16(k); }
 #elif defined(__aarch64__)
-    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
+    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_gemm(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
     if (limit >= WT_TIER_NEON && have_dot()) { wt_kernels_neon_dot_q(k); wt_peaks_neon_dot(k); }
 #endif
     k->tier = limit;

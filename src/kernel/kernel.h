@@ -29,7 +29,7 @@ typedef struct wt_adam { float scale, b1, a1, b2, a2, keep, rate, root, eps; } w
  * as [k, m]; tb: B as [n, k]. Any sizes (k 0 gives zeros), any alignment; C overlaps neither. Callers may cut C into pieces, best at multiples of
  * WT_GEMM_ROWS and WT_GEMM_COLS: the sum of an element is the same in every piece (blocks of WT_GEMM_DEEP products each, see ref_gemm.c).
  * scratch: WT_GEMM_SCRATCH floats, 64-byte aligned, one for each worker. */
-enum { WT_GEMM_DEEP = 256, WT_GEMM_ROWS = 24, WT_GEMM_COLS = 32, WT_GEMM_SCRATCH = 16 * (WT_GEMM_DEEP + 16) + WT_GEMM_DEEP * 512 };
+enum { WT_GEMM_DEEP = 512, WT_GEMM_ROWS = 24, WT_GEMM_COLS = 32, WT_GEMM_SCRATCH = 16 * (WT_GEMM_DEEP + 16) + WT_GEMM_DEEP * 512 };
 typedef void (*wt_gemm_fn)(float *c, size_t ldc, const float *a, size_t lda, bool ta, const float *b, size_t ldb, bool tb, size_t m, size_t n, size_t k,
                            bool add, float *scratch);
 
@@ -54,6 +54,11 @@ typedef struct wt_kernels {
     void (*scale)(float *y, const float *x, float s, size_t n);                  /* y = s x */
     void (*silu_mul)(float *y, const float *g, const float *u, size_t n);        /* y = g / (1 + exp(-g)) * u */
     void (*softmax)(float *y, const float *x, size_t n);                         /* y may be x; -inf gives 0 */
+    /* ---- training ---- */
+    /* Of h = silu(g) u and its gradient dh: dg and du get w times their gradients, h (NULL: not wanted) w h; returns sum of h dh, without w.
+     * dg may be g, du may be u, h may be dh. */
+    float (*silu_mul_back)(float *dg, float *du, float *h, const float *g, const float *u, const float *dh, float w, size_t n);
+    void (*keep_bf16)(uint16_t *dst, const float *src, size_t n);                /* as wt_float_to_bf16 */
     /* ---- attention (ref_attn.c says more) ---- */
     /* y[r*ldy + j] = keep[r] * y[r*ldy + j] + sum over i < n[r] of a[r*lda + i] * b[i*ldb + j]; r < n_row, j < width, added in order of i.
      * keep NULL: y is not read. n never falls from row to row. Nothing of a and b behind n[r] is touched for row r. */
@@ -95,8 +100,12 @@ void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
 void wt_kernels_ref_adam(wt_kernels *k);
 void wt_kernels_ref_gemm(wt_kernels *k);
+void wt_kernels_ref_train(wt_kernels *k);
+void wt_kernels_avx2_train(wt_kernels *k);
+void wt_kernels_avx512_train(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
+void wt_kernels_neon_gemm(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
 void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
 void wt_peaks_neon_dot(wt_kernels *k);
@@ -105,11 +114,15 @@ void wt_kernels_avx512_attn(wt_kernels *k);
 void wt_kernels_avx2_adam(wt_kernels *k);
 void wt_kernels_avx512_adam(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
+void wt_kernels_avx2_gemm(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
 void wt_kernels_avx512(wt_kernels *k);
+void wt_kernels_avx512_gemm(wt_kernels *k);
 void wt_peaks_avx512(wt_kernels *k);
 void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
 void wt_peaks_vnni(wt_kernels *k);
+void wt_kernels_avx512_bf16(wt_kernels *k);   /* this and the next need the BF16 instructions besides */
+void wt_peaks_bf16(wt_kernels *k);
 
 #endif

@@ -26,5 +26,19 @@ __attribute__((target("avx512vnni"))) static double peak_vnni(size_t rounds)
     return (double)rounds * 12 * 64 * 2;
 }
 
+#undef ZERO
+#undef DOT
+
+__attribute__((target("avx512bf16"))) static double peak_bf16(size_t rounds)
+{
+#define ZERO(i) __m512 a##i = _mm512_setzero_ps();
+#define DOT(i) a##i = _mm512_dpbf16_ps(a##i, x, y); KEEP(i)
+    __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80), y = (__m512bh)_mm512_set1_epi16(0x3c00);     /* 1 and 2^-7 */
+    TWELVE(ZERO)
+    for (size_t i = 0; i < rounds; i++) { TWELVE(DOT) }
+    return (double)rounds * 12 * 32 * 2;
+}
+
 void wt_peaks_avx512(wt_kernels *k) { k->peak_f32 = peak_f32; }
 void wt_peaks_vnni(wt_kernels *k) { k->peak_i8 = peak_vnni; }
+void wt_peaks_bf16(wt_kernels *k) { k->peak_bf16 = peak_bf16; }

@@ -22,8 +22,9 @@ typedef struct wt_trainable {
     wt_weight *weight; size_t n_weight;      /* in the order of the file, then selection biases that were added. Tied weights appear once. */
     wt_tensor *tensor;                       /* [n_weight] the same, as the model sees them */
     float *data, *grad;                      /* all weights, all gradients: one block each, 64-byte aligned pieces; gradients zeroed at opening */
-    size_t n_float;
+    size_t n_float;                          /* of either block; what lies between weights is 0 */
     void *block[2];
+    char (*name)[64];                        /* [n_layer] of biases that were added */
 } wt_trainable;
 
 /* Copies all weights of m, which must be opened without resident or repack. biases: every layer with experts gets a selection bias

@@ -102,3 +102,20 @@ bool wt_balance_bias(const wt_balance_set *s, int32_t layer, float *bias)
     }
     return any;
 }
+
+bool wt_balance_has_bias(const wt_balance_set *s)
+{
+    for (size_t i = 0; i < s->n; i++) if (((const wt_balance_ops *)s->b[i].method->ops)->before) return true;
+    return false;
+}
+
+bool wt_balance_take_bias(wt_balance_set *s, int32_t layer, const float *bias)
+{
+    for (size_t i = 0; s->n_exp[layer] && i < s->n; i++) {
+        const wt_balance_ops *ops = s->b[i].method->ops;
+        if (!ops->take_bias) continue;
+        ops->take_bias(s->b[i].opt, s->b[i].state[layer], s->n_exp[layer], bias);
+        return true;                             /* the first one carries it */
+    }
+    return false;
+}

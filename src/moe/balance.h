@@ -32,7 +32,11 @@ void wt_balance_free(wt_balance_set *s);
 void wt_balance_begin_pass(wt_balance_set *s, bool learn);       /* losses of the pass become 0 */
 /* After the optimizer's step: states follow the counts of the step, which become 0. */
 void wt_balance_after_step(wt_balance_set *s);
-/* Sum over methods of the selection bias of a layer, for export; false: no method has one. bias [n_exp]. */
+/* Whether a method has a selection bias of its own. It then takes the place of the model's (exp_probs_b), which training passes ignore. */
+bool wt_balance_has_bias(const wt_balance_set *s);
+/* Sum over methods of the selection bias of a layer, for the model's exp_probs_b; and back, before training goes on from a model that has one.
+ * bias [n_exp]. False: no method has one. */
 bool wt_balance_bias(const wt_balance_set *s, int32_t layer, float *bias);
+bool wt_balance_take_bias(wt_balance_set *s, int32_t layer, const float *bias);
 
 #endif

@@ -11,9 +11,11 @@ const char *wt_kind_name(wt_kind k);     /* "router", "filter" ... */
 
 typedef struct wt_cite { const char *paper, *authors, *id; int32_t year; const char *where; } wt_cite;
 
-/* router: the select stage. prob is the selection score [n_tok, n_exp] (masked experts hold -inf); fills rt token by token. */
+/* router: the select stage. score is what is ranked, [n_tok, n_exp] (masked experts hold -inf); fills rt token by token. side_by_side: it may be
+ * called for parts of a batch at the same time, each with its own tokens, scores and rt; such a one is independent of the batch, takes no memory
+ * and cannot fail. */
 typedef struct wt_router_ops {
-    bool causal, batch_independent;
+    bool causal, batch_independent, side_by_side;
     wt_status (*select)(wt_run *r, const void *opt, const wt_tensor *score, wt_route *rt);
 } wt_router_ops;
 
@@ -52,6 +54,7 @@ typedef struct wt_balance_ops {
     void (*after)(const void *opt, float *state, int32_t n_exp, const int64_t *count);
     /* Adds to bias [n_exp] what an exported model needs to route as in training. NULL: nothing. */
     void (*bias)(const void *opt, const float *state, int32_t n_exp, float *bias);
+    void (*take_bias)(const void *opt, float *state, int32_t n_exp, const float *bias);   /* makes the state one that gives this bias */
 } wt_balance_ops;
 
 /* importance: numbers from a calibration record. score [n_exp] of one layer and domain; larger stays. */

@@ -34,7 +34,7 @@ struct wt_tape {
     float seed_grad;             /* gradient of the loss: set before wt_tape_backward */
     float balance_scale;         /* factor of the losses of balance methods */
     wt_rec *rec; size_t n, cap;
-    struct wt_kept_route *route; size_t n_route, cap_route;   /* choices of layers that run again, by layer */
+    struct wt_kept_route *route; size_t cap_route;   /* choices of layers that run again, by layer (moe/router.c) */
 };
 
 void wt_tape_init(wt_tape *t, wt_ctx *cx);
@@ -53,8 +53,12 @@ static inline bool wt_learns(const wt_tensor *t) { return t && (t->tracked || t-
 float *wt_grad(wt_run *r, const wt_tensor *t, bool *add);
 /* The same, zeroed where it held nothing, so that adding is always right. */
 float *wt_grad_zeroed(wt_run *r, const wt_tensor *t);
+/* Adds src [t->n] to the gradient of t, if t learns. The second may make src itself the gradient, where t has none yet: src must then be nothing
+ * that is used any more, and live as long. */
+wt_status wt_grad_add(wt_run *r, const wt_tensor *t, const float *src);
+wt_status wt_grad_hand_over(wt_run *r, const wt_tensor *t, float *src);
 /* Gradient of an op's output; NULL where nothing behind it gave it any. */
-static inline const float *wt_grad_out(const wt_rec *e) { return e->out->grad_set ? e->out->grad : NULL; }
+static inline float *wt_grad_out(const wt_rec *e) { return e->out->grad_set ? e->out->grad : NULL; }
 
 /* One piece of a model (a layer) as one step of the tape: *y = fn(x). Its gradients' memory is given back after its backward. With tape->checkpoint
  * only x and y are kept, and fn runs again in backward. fn gets `y` to write to, or makes a new tensor where *y is NULL. arg must live until then. */

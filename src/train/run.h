@@ -48,7 +48,7 @@ wt_status wt_training_machine(wt_training *r);
 
 /* run_step.c */
 wt_status wt_training_step(wt_training *r, int64_t step);
-wt_status wt_training_validate(wt_training *r, int64_t step, double *loss, wt_text *line);   /* appends "valid": {...} to line; *loss: the mean over all targets */
+wt_status wt_training_validate(wt_training *r, double *loss, wt_text *line);   /* appends "valid": {...} to line; *loss: the mean over all targets */
 /* Tokens of a step, targets or not. */
 static inline int64_t wt_training_tokens(const wt_training *r) { return (int64_t)r->o.batch * r->o.n_ctx; }
 

@@ -130,10 +130,9 @@ static wt_status domain_loss(wt_training *r, int32_t d, double *loss, double *we
     return WITAN_OK;
 }
 
-wt_status wt_training_validate(wt_training *r, int64_t step, double *loss, wt_text *line)
+wt_status wt_training_validate(wt_training *r, double *loss, wt_text *line)
 {
     double all = 0, weight = 0;
-    (void)step;
     wt_text_puts(line, ",\"valid\":{");
     for (size_t d = 0; d < r->valid->n_domain; d++) {
         double l = 0, w = 0;

@@ -13,14 +13,36 @@ static bool better(wt_training *r, int64_t step)
     return true;
 }
 
-/* What is due after a step. */
+/* Work that an interruption must not stop: what was asked to stop stops afterwards. */
+typedef wt_status (*work_fn)(wt_training *r, void *arg);
+static wt_status in_peace(wt_training *r, work_fn work, void *arg)
+{
+    witan_progress_fn progress = r->cx->progress;
+    r->cx->progress = NULL;
+    atomic_store(&r->cx->canceled, false);
+    wt_status st = work(r, arg);
+    r->cx->progress = progress;
+    atomic_store(&r->cx->canceled, true);
+    return st;
+}
+
+static wt_status validate(wt_training *r, void *line)
+{
+    wt_text *t = line;
+    t->n = 0;
+    return wt_training_validate(r, &r->valid_loss, t);
+}
+
+/* What is due after a step. A step without its line in the log, or without its validation, must not be in a checkpoint: so an interrupted validation is
+ * done again, and finished. */
 static wt_status after(wt_training *r, int64_t step, double *pictures)
 {
     const witan_train_options *o = &r->o;
     bool last = step == o->steps, look = r->valid && (last || step % o->valid_every == 0), best = false;
     wt_text valid;
     wt_text_init(&valid, r->cx);
-    wt_status st = look ? wt_training_validate(r, step, &r->valid_loss, &valid) : WITAN_OK;
+    wt_status st = look ? validate(r, &valid) : WITAN_OK;
+    if (st == WT_ECANCELED) st = in_peace(r, validate, &valid);
     if (st == WITAN_OK && valid.failed) st = wt_fail(r->cx, WT_ENOMEM, "out of memory");
     if (st == WITAN_OK && look) best = better(r, step);
     if (st == WITAN_OK && (look || last || step % o->log_every == 0)) st = wt_training_log(r, step, look || last, look ? &valid : NULL);
@@ -33,20 +55,19 @@ static wt_status after(wt_training *r, int64_t step, double *pictures)
     return wt_training_pictures(r);
 }
 
-/* Interrupted: what is done so far is kept. Saving must not be stopped by the same interruption. */
+static wt_status save(wt_training *r, void *arg)
+{
+    (void)arg;
+    return wt_training_save(r);
+}
+
+/* Interrupted: what is done so far is kept. */
 static wt_status keep(wt_training *r)
 {
-    wt_ctx *cx = r->cx;
-    witan_progress_fn progress = cx->progress;
-    cx->progress = NULL;
-    bool canceled = atomic_exchange(&cx->canceled, false);
     int64_t before = r->saved;
-    wt_status st = r->facts.step > r->first ? wt_training_save(r) : WITAN_OK;
-    cx->progress = progress;
-    if (canceled) atomic_store(&cx->canceled, true);
-    if (st != WITAN_OK) return st;
-    if (r->saved != before) wt_log(cx, WITAN_INFO, "%s: stopped after step %lld; --resume goes on from there", r->dir, (long long)r->saved);
-    return wt_fail(cx, WT_ECANCELED, "canceled");
+    if (r->facts.step > r->first) WT_TRY(in_peace(r, save, NULL));
+    if (r->saved != before) wt_log(r->cx, WITAN_INFO, "%s: stopped after step %lld; --resume goes on from there", r->dir, (long long)r->saved);
+    return wt_fail(r->cx, WT_ECANCELED, "canceled");
 }
 
 static wt_status loop(wt_training *r)
