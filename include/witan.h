@@ -571,7 +571,7 @@ typedef struct witan_train_options {
     double lr, floor, clip, ema;
     int32_t schedule;
     bool ema_final;
-    const char *balance, *frozen;
+    const char *router, *filter, *balance, *frozen;
     bool recompute, half, half_products;
     /* watching and keeping */
     int64_t log_every, valid_every, checkpoint_every;

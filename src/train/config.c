@@ -62,6 +62,8 @@ const witan_param witan_train_param[] = {
     REAL(ema, 0, 0, 0.999999, "keep a running mean of the weights: how much of it stays each step; 0: none"),
     { ROW(schedule, WITAN_P_ENUM, "learning rate: constant, a cosine, or even with a fall at the end"), .def = WT_SCHEDULE_COSINE, .choice = schedules },
     FLAG(ema_final, 0, "model.gguf holds the running mean, and no model-ema.gguf is written"),
+    TEXT(router, "topk", "METHOD:NAME=VALUE,...", "how experts are chosen"),
+    TEXT(filter, NULL, "METHOD:NAME=VALUE,...", "what drops chosen pairs in training, such as capacity"),
     TEXT(balance, "aux", "METHOD:NAME=VALUE,...", "what keeps experts evenly used; several with ; between them, none: nothing"),
     TEXT(frozen, NULL, "PART,...", "parts that do not learn: embed, head, norm, attention, router, experts, shared, dense"),
     FLAG(recompute, 0, "compute layers again in the backward pass, instead of keeping what they computed"),

@@ -24,6 +24,7 @@ typedef struct wt_training {
     wt_trainable *t;
     wt_pass *pass;
     wt_balance_set *balance; float *balance_before;      /* states at the beginning of the step */
+    void *router_opt, *filter_opt;
     wt_learner learn;
     wt_schedule schedule;
     wt_data *data, *valid;

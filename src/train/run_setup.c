@@ -132,6 +132,38 @@ static wt_status balance(wt_training *r)
     return st;
 }
 
+/* A method and its options from "name:options"; *opt is handed over. */
+static wt_status method(wt_training *r, wt_kind kind, const char *spec, const wt_method **m, void **opt)
+{
+    char *name = wt_strdup(r->cx, spec);
+    if (!name) return WT_ENOMEM;
+    char *options = wt_spec_cut(name);
+    wt_status st = wt_method_find(r->cx, kind, name, m);
+    if (st == WITAN_OK && !(*opt = wt_alloc(r->cx, 1, (*m)->opt_size + 1))) st = WT_ENOMEM;
+    if (st == WITAN_OK) {
+        witan_opt_defaults((*m)->param, *opt);
+        st = wt_opt_parse(r->cx, (*m)->param, *opt, options);
+    }
+    wt_free(r->cx, name);
+    return st;
+}
+
+/* The pipeline of every layer with experts. */
+static wt_status routing(wt_training *r)
+{
+    const wt_method *router = NULL, *filter = NULL;
+    if (r->o.router) WT_TRY(method(r, WT_KIND_ROUTER, r->o.router, &router, &r->router_opt));
+    if (r->o.filter) WT_TRY(method(r, WT_KIND_FILTER, r->o.filter, &filter, &r->filter_opt));
+    for (int32_t l = 0; l < r->m->cfg.n_layer; l++) {
+        wt_route_spec *s = &r->m->layer[l].route;
+        if (!r->m->layer[l].n_exp) continue;
+        if (router) { s->select = router; s->select_opt = r->router_opt; }
+        s->filter = filter;
+        s->filter_opt = r->filter_opt;
+    }
+    return WITAN_OK;
+}
+
 static bool has_bias(const wt_balance_set *s)
 {
     for (size_t i = 0; s && i < s->n; i++) if (((const wt_balance_ops *)s->b[i].method->ops)->bias) return true;
@@ -184,6 +216,7 @@ static wt_status buffers(wt_training *r)
 wt_status wt_training_machine(wt_training *r)
 {
     WT_TRY(wt_kernels_choose(r->cx, &r->k));
+    WT_TRY(routing(r));
     WT_TRY(balance(r));
     WT_TRY(wt_trainable_open(r->cx, r->m, has_bias(r->balance), &r->t));
     WT_TRY(freeze(r));
@@ -228,6 +261,8 @@ void wt_training_free(wt_training *r)
     witan_model_free(r->m);
     wt_free(r->cx, r->layer);
     wt_free(r->cx, r->balance_before);
+    wt_free(r->cx, r->router_opt);
+    wt_free(r->cx, r->filter_opt);
     wt_free(r->cx, r->rows.weight);
     for (int i = 0; i < 6; i++) wt_free(r->cx, r->keep[i]);
     wt_free(r->cx, r->config);
