@@ -101,12 +101,20 @@ static double gradients(world *w, const wt_train_options *o)
 
 /* ---- differences --------------------------------------------------------------------------------------------------------- */
 
+static uint64_t mixed(uint64_t h, const wt_route *rt)
+{
+    for (int32_t t = 0; t < rt->n_tok; t++) h = wt_mix64(h + (uint64_t)rt->tok_off[t + 1]);
+    for (int32_t i = 0; i < rt->n_pair; i++) h = wt_mix64(h + (uint64_t)rt->expert[i]);
+    return h;
+}
+
+/* Choices before filters count too: weights are shared out among all that were chosen. */
 static wt_status see(void *user, wt_ctx *cx, const wt_tap_event *e)
 {
     world *w = user;
     (void)cx;
-    for (int32_t i = 0; i < e->route->n_pair; i++) w->route = wt_mix64(w->route + (uint64_t)(e->route->expert[i] + 1));
-    w->route = wt_mix64(w->route + (uint64_t)e->route->n_pair);
+    w->route = mixed(w->route, e->route);
+    if (e->route->all) w->route = mixed(w->route, e->route->all);
     return WITAN_OK;
 }
 
@@ -240,11 +248,359 @@ static void the_ref_tier_has_the_same_gradients(void **state)
     }
 }
 
+/* ---- what must not change a bit ------------------------------------------------------------------------------------------- */
+
+static float *gradients_of(const char *name, int32_t threads, void (*adjust)(world *w, wt_train_options *o), double *loss, size_t *n)
+{
+    world w;
+    world_open(&w, name, NULL, threads);
+    wt_train_options o = plain(&w);
+    adjust(&w, &o);
+    o.balance = w.balance;
+    *loss = gradients(&w, &o);
+    *n = w.t->n_float;
+    float *g = malloc(*n * sizeof *g);
+    memcpy(g, w.t->grad, *n * sizeof *g);
+    world_free(&w);
+    return g;
+}
+
+static void nothing(world *w, wt_train_options *o) { (void)w; (void)o; }
+static void checkpointed(world *w, wt_train_options *o) { (void)w; o->checkpoint = true; }
+
+static void all_balanced(world *w, wt_train_options *o)
+{
+    (void)o;
+    if (!w->m->cfg.n_exp_max) return;
+    balance(w, "aux", "alpha=0.1");
+    balance(w, "z-loss", "c=0.1");
+    balance(w, "bip", "");
+}
+
+static void all_checkpointed(world *w, wt_train_options *o) { all_balanced(w, o); o->checkpoint = true; }
+
+static void compare(const char *name, const char *what, int32_t threads, void (*adjust)(world *w, wt_train_options *o), const float *expected, double loss)
+{
+    double found;
+    size_t n;
+    float *g = gradients_of(name, threads, adjust, &found, &n);
+    if (found != loss) fail_msg("%s, %s: loss %.17g, expected %.17g", name, what, found, loss);
+    for (size_t i = 0; i < n; i++) if (g[i] != expected[i]) fail_msg("%s, %s: gradient %zu is %.9g, expected %.9g", name, what, i, g[i], expected[i]);
+    free(g);
+}
+
+static void threads_and_checkpoints_change_no_bit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_MODEL; i++) {
+        double loss;
+        size_t n;
+        float *g = gradients_of(models[i], 1, nothing, &loss, &n);
+        compare(models[i], "2 threads", 2, nothing, g, loss);
+        compare(models[i], "3 threads", 3, nothing, g, loss);
+        compare(models[i], "layers run again", 2, checkpointed, g, loss);
+        free(g);
+        g = gradients_of(models[i], 1, all_balanced, &loss, &n);
+        compare(models[i], "balanced, 3 threads", 3, all_balanced, g, loss);
+        compare(models[i], "balanced, layers run again", 2, all_checkpointed, g, loss);
+        free(g);
+    }
+}
+
+/* Two passes add up; a second run of the pass finds everything as the first did. */
+static void gradients_add_up(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w, "tiny-qwen2moe", NULL, 2);
+    wt_train_options o = plain(&w);
+    wt_train_result r;
+    gradients(&w, &o);
+    float *once = malloc(w.t->n_float * sizeof *once);
+    memcpy(once, w.t->grad, w.t->n_float * sizeof *once);
+    wt_trainable_zero_grad(w.t);
+    o.scale = 0.5f;
+    for (int k = 0; k < 2; k++) assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+    for (size_t i = 0; i < w.t->n_float; i++) assert_true(fabsf(w.t->grad[i] - once[i]) <= 1e-5f * (1 + fabsf(once[i])));
+    free(once);
+    world_free(&w);
+}
+
+static double distance(const float *a, const float *b, size_t n)
+{
+    double d = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        d += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return sqrt(d / size);
+}
+
+static void kept_as_bf16(world *w, wt_train_options *o) { (void)w; o->half = true; }
+static void bf16_products(world *w, wt_train_options *o) { (void)w; o->half_products = true; }
+
+static void bf16_changes_gradients_a_little(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {                /* those with experts */
+        double loss, other;
+        size_t n;
+        float *g = gradients_of(models[i], 2, nothing, &loss, &n), *kept = gradients_of(models[i], 2, kept_as_bf16, &other, &n);
+        assert_true(loss == other);              /* forward does not see it */
+        double off = distance(kept, g, n);
+        if (!(off > 0 && off < 0.01)) fail_msg("%s: kept as BF16 changes gradients by %g of their size", models[i], off);
+        float *product = gradients_of(models[i], 2, bf16_products, &other, &n);
+        off = distance(product, g, n);
+        if (!(fabs(other / loss - 1) < 0.02 && off > 0 && off < 0.5)) fail_msg("%s: BF16 products: loss %g for %g, gradients off by %g", models[i], other, loss, off);
+        free(product);
+        free(kept);
+        free(g);
+    }
+}
+
+/* Sequences packed into a batch give what each gives alone. */
+static void packing_changes_rounding_only(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w, "tiny-qwen3moe", NULL, 2);
+    wt_train_options o = plain(&w);
+    double loss = gradients(&w, &o), sum = 0;
+    wt_train_result r;
+    float *g = malloc(w.t->n_float * sizeof *g);
+    memcpy(g, w.t->grad, w.t->n_float * sizeof *g);
+    wt_trainable_zero_grad(w.t);
+    int32_t zero[N_TOK] = { 0 };
+    for (int k = 0; k < 2; k++) {
+        int32_t at = k ? 11 : 0, n = k ? N_TOK - 11 : 11;
+        wt_train_batch b = { n, w.id + at, zero, w.pos + at, w.target + at, w.weight + at, NULL, 0 };
+        assert_int_equal(wt_pass_run(w.p, &b, &o, &r), WITAN_OK);
+        sum += r.loss;
+    }
+    assert_true(fabs(sum / loss - 1) < 1e-6);
+    assert_true(distance(w.t->grad, g, w.t->n_float) < 1e-5);
+    free(g);
+    world_free(&w);
+}
+
+/* ---- the exported model is the trained one ---------------------------------------------------------------------------------- */
+
+static void training_forward_is_what_inference_computes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_MODEL; i++) {
+        world w;
+        witan_session *s;
+        world_open(&w, models[i], NULL, 2);
+        wt_train_options o = plain(&w);
+        wt_train_result r;
+        o.forward_only = true;
+        assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+        assert_int_equal(witan_session_new(w.cx, w.m, &(witan_session_options){ .n_ctx = 64, .n_seq = 2, .kv_type = WITAN_KV_F32 }, &s), WITAN_OK);
+        witan_token tok[N_TOK];
+        double loss = 0;
+        for (int t = 0; t < N_TOK; t++) tok[t] = (witan_token){ w.id[t], w.seq[t], true };
+        assert_int_equal(witan_feed_batch(s, tok, N_TOK), WITAN_OK);
+        for (size_t t = 0; t < N_TOK; t++) {
+            const float *z = witan_logits(s, t);
+            double sum = 0;
+            if (w.target[t] < 0) continue;
+            for (int32_t v = 0; v < w.m->cfg.n_vocab; v++) sum += exp((double)z[v] - (double)z[w.target[t]]);
+            loss += (double)w.weight[t] * log(sum);
+        }
+        if (!(fabs(r.loss / loss - 1) < 1e-5)) fail_msg("%s: loss %.9g in training, %.9g by inference", models[i], r.loss, loss);
+        witan_session_free(s);
+        world_free(&w);
+    }
+}
+
+/* ---- routers ------------------------------------------------------------------------------------------------------------- */
+
+static const struct { int32_t k; } as_many = { 0 };
+static char options[4][64];
+
+/* Sets the route of every layer: method and filter with default options, but for a text. */
+static void route_by(world *w, wt_activation act, bool renorm, int32_t k, const char *router, const char *router_options, const char *filter,
+                     const char *filter_options)
+{
+    for (int32_t l = 0; l < w->m->cfg.n_layer; l++) {
+        wt_route_spec *s = &w->m->layer[l].route;
+        const void *opt = &as_many;
+        s->activation = act;
+        s->renorm = renorm;
+        s->scale = 1.7f;
+        s->n_used = k;
+        if (wt_method_find(w->cx, WT_KIND_ROUTER, router, &s->select)) fail_msg("%s", witan_error(w->cx));
+        if (s->select->param && strcmp(router, "topk")) {
+            witan_opt_defaults(s->select->param, options[0]);
+            assert_int_equal(wt_opt_parse(w->cx, s->select->param, options[0], router_options), WITAN_OK);
+            opt = options[0];
+        }
+        s->select_opt = opt;
+        if (!filter) continue;
+        assert_int_equal(wt_method_find(w->cx, WT_KIND_FILTER, filter, &s->filter), WITAN_OK);
+        witan_opt_defaults(s->filter->param, options[1]);
+        assert_int_equal(wt_opt_parse(w->cx, s->filter->param, options[1], filter_options), WITAN_OK);
+        s->filter_opt = options[1];
+    }
+}
+
+typedef struct kind { const char *name, *router, *options, *filter, *filter_options; wt_activation act; bool renorm; int32_t k; } kind;
+
+static const kind kinds[] = {
+    { "softmax, as they are", "topk", "", NULL, NULL, WT_ACT_SOFTMAX, false, 3 },
+    { "softmax, renormalised", "topk", "", NULL, NULL, WT_ACT_SOFTMAX, true, 3 },
+    { "softmax of the chosen", "topk", "", NULL, NULL, WT_ACT_NONE, false, 3 },
+    { "softmax of the chosen, divided again", "topk", "", NULL, NULL, WT_ACT_NONE, true, 3 },
+    { "sigmoid, renormalised", "topk", "", NULL, NULL, WT_ACT_SIGMOID, true, 3 },
+    { "sigmoid", "topk", "", NULL, NULL, WT_ACT_SIGMOID, false, 2 },
+    { "root of softplus", "topk", "", NULL, NULL, WT_ACT_SQRT_SOFTPLUS, true, 3 },
+    { "switch with capacity", "switch", "", "capacity", "factor=1", WT_ACT_SOFTMAX, false, 1 },
+    { "gshard with capacity", "gshard", "second=random", "capacity", "factor=1,order=choice", WT_ACT_SOFTMAX, true, 2 },
+    { "gshard with a threshold", "gshard", "second=threshold,threshold=0.4", NULL, NULL, WT_ACT_SOFTMAX, true, 2 },
+};
+
+static void every_kind_of_router_has_the_gradient_of_the_loss(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const kind *k = kinds + i;
+        world w;
+        world_open(&w, "tiny-qwen3moe", NULL, 2);
+        route_by(&w, k->act, k->renorm, k->k, k->router, k->options, k->filter, k->filter_options);
+        check_model(&w, k->name, 0.01);
+        if (k->filter) {
+            wt_train_options o = plain(&w);
+            wt_train_result r;
+            assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+            int64_t over = 0, all = 0, most = 0;
+            for (int32_t e = 0; e < r.layer[0].n_exp; e++) all += r.layer[0].count[e];
+            int64_t cap = (all + r.layer[0].n_exp - 1) / r.layer[0].n_exp;
+            for (int32_t e = 0; e < r.layer[0].n_exp; e++) {
+                if (r.layer[0].count[e] > cap) over += r.layer[0].count[e] - cap;
+                if (r.layer[0].count[e] > most) most = r.layer[0].count[e];
+            }
+            assert_true(over > 0 && r.layer[0].n_dropped == over && r.layer[0].n_pair == all - over);
+            assert_true(fabs(r.layer[0].max_vio - ((double)most * r.layer[0].n_exp / (double)all - 1)) < 1e-12);
+        }
+        world_free(&w);
+    }
+}
+
+static void balance_losses_have_the_gradients_of_their_values(void **state)
+{
+    (void)state;
+    static const wt_activation act[] = { WT_ACT_SOFTMAX, WT_ACT_SIGMOID, WT_ACT_NONE, WT_ACT_SQRT_SOFTPLUS };
+    for (size_t i = 0; i < 4; i++) {
+        world w;
+        world_open(&w, "tiny-qwen3moe", NULL, 2);
+        route_by(&w, act[i], false, 4, "topk", "", NULL, NULL);
+        balance(&w, "aux", "alpha=30");          /* large, so that what is wrong shows beside the loss of the model */
+        balance(&w, "z-loss", "c=3");
+        check_model(&w, "balanced", 0.01);
+        world_free(&w);
+    }
+}
+
+/* ---- bad input ----------------------------------------------------------------------------------------------------------- */
+
+static void refuses(world *w, const wt_train_batch *b, const char *say)
+{
+    wt_train_options o = plain(w);
+    wt_train_result r;
+    assert_int_equal(wt_pass_run(w->p, b, &o, &r), WITAN_EARG);
+    if (!strstr(witan_error(w->cx), say)) fail_msg("\"%s\" does not say \"%s\"", witan_error(w->cx), say);
+}
+
+static void bad_batches_are_refused_and_good_ones_still_work(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w, "tiny-olmoe", NULL, 1);
+    wt_train_options o = plain(&w);
+    double loss = gradients(&w, &o);
+    int32_t x[N_TOK];
+    const struct { const int32_t *from; size_t field; int at; int32_t value; const char *say; } bad[] = {
+        { w.id, offsetof(wt_train_batch, id), 4, 320, "has id 320" }, { w.id, offsetof(wt_train_batch, id), 4, -1, "has id -1" },
+        { w.target, offsetof(wt_train_batch, target), 3, 320, "target 320" }, { w.target, offsetof(wt_train_batch, target), 3, -2, "target -2" },
+        { w.seq, offsetof(wt_train_batch, seq), 0, N_TOK, "sequence" }, { w.seq, offsetof(wt_train_batch, seq), 5, 1, "position" },
+        { w.pos, offsetof(wt_train_batch, pos), 0, 1, "position 1" }, { w.pos, offsetof(wt_train_batch, pos), 9, 3, "position 3" },
+        { w.domain, offsetof(wt_train_batch, domain), 9, 3, "domain 3" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        wt_train_batch b = w.b;
+        memcpy(x, bad[i].from, sizeof x);
+        x[bad[i].at] = bad[i].value;
+        memcpy((char *)&b + bad[i].field, &(const int32_t *){ x }, sizeof(int32_t *));
+        refuses(&w, &b, bad[i].say);
+    }
+    wt_train_batch b = w.b;
+    b.n_tok = 0;
+    refuses(&w, &b, "0 tokens");
+    for (int t = 0; t < N_TOK; t++) x[t] = -1;
+    b = w.b;
+    b.target = x;
+    wt_train_result r;
+    assert_int_equal(wt_pass_run(w.p, &b, &o, &r), WITAN_OK);       /* nothing to learn is no mistake */
+    assert_true(r.loss == 0 && r.n_target == 0);
+    assert_true(gradients(&w, &o) == loss);
+    world_free(&w);
+}
+
+static void figures_per_domain_add_up(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w, "tiny-olmoe", NULL, 2);
+    wt_train_options o = plain(&w);
+    wt_train_result r;
+    double loss = 0, weight = 0, share = 0;
+    assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+    for (int d = 0; d < 3; d++) { loss += r.domain_loss[d]; weight += r.domain_weight[d]; }
+    assert_true(fabs(loss / r.loss - 1) < 1e-12 && fabs(weight / r.weight - 1) < 1e-12);
+    for (int32_t l = 0; l < w.m->cfg.n_layer; l++) {
+        int64_t n = 0;
+        share = 0;
+        for (int32_t e = 0; e < r.layer[l].n_exp; e++) { share += r.layer[l].share[e]; n += r.layer[l].count[e]; }
+        assert_int_equal(n, N_TOK * 2);
+        assert_true(fabs(share - 1) < 1e-5 && r.layer[l].entropy > 0 && r.layer[l].entropy < log(8) && r.layer[l].n_dropped == 0);
+    }
+    world_free(&w);
+}
+
+/* A frozen weight gets nothing, and what the others get is what they got before. */
+static void frozen_weights_cost_the_others_nothing(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w, "tiny-qwen2moe", NULL, 2);
+    wt_train_options o = plain(&w);
+    gradients(&w, &o);
+    float *g = malloc(w.t->n_float * sizeof *g);
+    memcpy(g, w.t->grad, w.t->n_float * sizeof *g);
+    for (size_t i = 0; i < w.t->n_weight; i++) if (w.t->weight[i].part != WT_PART_EXPERT || w.t->weight[i].layer) wt_trainable_freeze(w.t, i, true);
+    gradients(&w, &o);
+    for (size_t i = 0; i < w.t->n_weight; i++) {
+        const wt_weight *x = w.t->weight + i;
+        size_t at = (size_t)(x->w - w.t->data);
+        assert_true(x->frozen == !x->grad);
+        for (size_t k = 0; k < x->n; k++) assert_true(w.t->grad[at + k] == (x->frozen ? 0 : g[at + k]));
+    }
+    for (size_t i = 0; i < w.t->n_weight; i++) wt_trainable_freeze(w.t, i, false);
+    gradients(&w, &o);
+    assert_memory_equal(w.t->grad, g, w.t->n_float * sizeof *g);
+    free(g);
+    world_free(&w);
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(every_weight_of_every_family_has_the_gradient_of_the_loss), T(the_ref_tier_has_the_same_gradients),
+        T(threads_and_checkpoints_change_no_bit), T(gradients_add_up), T(bf16_changes_gradients_a_little), T(packing_changes_rounding_only),
+        T(training_forward_is_what_inference_computes), T(every_kind_of_router_has_the_gradient_of_the_loss),
+        T(balance_losses_have_the_gradients_of_their_values), T(bad_batches_are_refused_and_good_ones_still_work), T(figures_per_domain_add_up),
+        T(frozen_weights_cost_the_others_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fault_folder_free();
