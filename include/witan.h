@@ -341,6 +341,7 @@ typedef struct witan_machine {
     const char *tier;         /* kernels */
     double read_bytes;        /* bytes per second read from memory */
     double f32_ops, i8_ops;   /* operations per second on floats and on bytes; a product and a sum count two */
+    double bf16_ops;          /* on BF16 with sums of floats; 0: no instructions for it */
 } witan_machine;
 WITAN_API witan_status witan_machine_measure(witan_ctx *cx, witan_machine *out);
 

@@ -62,7 +62,7 @@ mkdir "$T/killed"
 begin=$(date +%s%N)
 "$W" train "$T/c.json" -o "$T/time" -q >/dev/null 2>&1
 whole=$((($(date +%s%N) - begin) / 1000000))             # milliseconds of a whole run
-for pause in $(python3 -c "import random; r = random.Random(5); print(*(round(r.random() * $whole / 8000, 4) for i in range(20)))"); do   # seconds
+for pause in $(python3 -c "import random; r = random.Random(5); print(*(round(r.random() * $whole / 10000, 4) for i in range(20)))"); do   # seconds
     "$W" train "$T/c.json" -o "$T/killed" --resume -q >/dev/null 2>"$T/err" &
     pid=$!
     sleep "$pause"

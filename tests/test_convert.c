@@ -478,6 +478,7 @@ static void the_machine_has_limits(void **state)
     witan_machine a;
     assert_int_equal(witan_machine_measure(cx, &a), WITAN_OK);
     assert_true(a.read_bytes > 1e8 && a.read_bytes < 1e13 && a.f32_ops > 1e7 && a.i8_ops > 1e7);
+    assert_true(a.bf16_ops == 0 || a.bf16_ops > 1e7);
     assert_int_equal(a.threads, 1);
 }
 

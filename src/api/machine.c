@@ -4,7 +4,8 @@
 
 enum { READ = 1 << 29, PASSES = 8, TRIES = 24, ROUNDS = 1 << 21 };
 
-typedef struct job { const wt_kernels *k; const uint8_t *p; size_t each; bool bytes; double *ops; uint64_t *sink; } job;
+typedef double (*peak_fn)(size_t rounds);
+typedef struct job { const wt_kernels *k; const uint8_t *p; size_t each; peak_fn peak; double *ops; uint64_t *sink; } job;
 
 static void read_share(void *arg, size_t begin, size_t end, int worker)
 {
@@ -17,7 +18,7 @@ static void compute_share(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
     (void)worker;
-    for (size_t i = begin; i < end; i++) j->ops[i] = j->bytes ? j->k->peak_i8(ROUNDS) : j->k->peak_f32(ROUNDS);
+    for (size_t i = begin; i < end; i++) j->ops[i] = j->peak(ROUNDS);
 }
 
 /* The best of several passes: a limit is what is possible, not what is usual. */
@@ -40,14 +41,15 @@ static wt_status bandwidth(wt_ctx *cx, const wt_kernels *k, size_t shares, doubl
     return st;
 }
 
-static wt_status arithmetic(wt_ctx *cx, const wt_kernels *k, size_t shares, bool bytes, double *best)
+static wt_status arithmetic(wt_ctx *cx, peak_fn peak, size_t shares, double *best)
 {
+    if (!peak) return WITAN_OK;
     double *ops = wt_alloc(cx, shares, sizeof *ops);
     if (!ops) return WT_ENOMEM;
     wt_status st = WITAN_OK;
     for (int i = 0; st == WITAN_OK && i < TRIES; i++) {
         double start = wt_now(), sum = 0;
-        wt_parallel(cx, shares, 1, compute_share, &(job){ .k = k, .bytes = bytes, .ops = ops });
+        wt_parallel(cx, shares, 1, compute_share, &(job){ .peak = peak, .ops = ops });
         double seconds = wt_now() - start;
         for (size_t s = 0; s < shares; s++) sum += ops[s];
         if (sum / seconds > *best) *best = sum / seconds;
@@ -64,6 +66,7 @@ wt_status witan_machine_measure(wt_ctx *cx, witan_machine *out)
     WT_TRY(wt_kernels_choose(cx, &k));
     *out = (witan_machine){ .threads = cx->threads, .tier = wt_tier_name(k.tier) };
     WT_TRY(bandwidth(cx, &k, shares, &out->read_bytes));
-    WT_TRY(arithmetic(cx, &k, shares, false, &out->f32_ops));
-    return arithmetic(cx, &k, shares, true, &out->i8_ops);
+    WT_TRY(arithmetic(cx, k.peak_f32, shares, &out->f32_ops));
+    WT_TRY(arithmetic(cx, k.peak_bf16, shares, &out->bf16_ops));
+    return arithmetic(cx, k.peak_i8, shares, &out->i8_ops);
 }

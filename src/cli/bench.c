@@ -64,11 +64,12 @@ static void print_row(const witan_bench_result *r)
 
 static void print_head(const witan_machine *k, const witan_model_info *f, double seconds)
 {
-    char a[32], b[32], c[32], d[32];
+    char a[32], b[32], c[32], d[32], half[48] = "";
     printf("%s (%s): %s weights, %s used per token, %s of tensors, %s read per token; opened in %.2f s\n", f->name, f->arch, cli_count((double)f->n_param, a),
            cli_count((double)f->n_param_active, b), cli_bytes((double)f->n_byte, c), cli_bytes((double)f->n_byte_token, d), seconds);
-    printf("this machine: %d threads (%s), reads %.1f GB/s, computes %.1f GFLOP/s on floats, %.1f GOP/s on bytes\n\n", k->threads, k->tier,
-           k->read_bytes / 1e9, k->f32_ops / 1e9, k->i8_ops / 1e9);
+    if (k->bf16_ops > 0) snprintf(half, sizeof half, "%.1f GFLOP/s on BF16, ", k->bf16_ops / 1e9);
+    printf("this machine: %d threads (%s), reads %.1f GB/s, computes %.1f GFLOP/s on floats, %s%.1f GOP/s on bytes\n\n", k->threads, k->tier,
+           k->read_bytes / 1e9, k->f32_ops / 1e9, half, k->i8_ops / 1e9);
     printf("%-12s %5s %12s  %-21s %12s %-10s %8s\n", "test", "batch", "tokens/s", "      min - max", "limit", "set by", "reached");
 }
 

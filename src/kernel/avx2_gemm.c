@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { N_LANE = 8, MOST_ROWS = 6, PAIR = 1 };
+#define LANES 0
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 
 #define F static inline __attribute__((always_inline))

@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { N_LANE = 16, MOST_ROWS = 14 };
+#define LANES 0
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
 #define F static inline __attribute__((always_inline))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { N_LANE = 4, MOST_ROWS = 12, PAIR = 1 };
+#define LANES 1
 #define EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
 
 #define F static inline __attribute__((always_inline))
@@ -33,7 +34,17 @@ F void f_store_n(float *p, vf v, size_t n)
 F vw w_load(const uint32_t *p) { return vreinterpretq_f32_u32(vld1q_u32(p)); }
 F void w_store(uint32_t *p, vw v) { vst1q_u32(p, vreinterpretq_u32_f32(v)); }
 F vw w_set(uint32_t x) { return vreinterpretq_f32_u32(vdupq_n_u32(x)); }
-F vf w_fma(vw a, vw b, vf sum) { return vfmaq_f32(sum, a, b); }
+
+F vf w_fma_lane(vw a, const int lane, vw b, vf sum)
+{
+    switch (lane) {
+    case 0: return vfmaq_laneq_f32(sum, b, a, 0);
+    case 1: return vfmaq_laneq_f32(sum, b, a, 1);
+    case 2: return vfmaq_laneq_f32(sum, b, a, 2);
+    default: return vfmaq_laneq_f32(sum, b, a, 3);
+    }
+}
+
 F vw w_along(const float *p, size_t n) { return n < 4 ? f_load_n(p, n) : f_load(p); }
 F vw w_across(const float *p, size_t ld, size_t n, size_t k) { (void)ld; (void)k; return n < 4 ? f_load_n(p, n) : f_load(p); }
 
