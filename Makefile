@@ -3,6 +3,7 @@ BUILD ?= build
 DEMO   = $(BUILD)/demo
 DOMAIN ?= code
 MODEL  = models/council-Q8_0.gguf
+DOMAINS = arithmetic,units,sets,dates,recall,grammar,json,code
 FUZZ_TIME ?= 60
 prefix ?= $(PREFIX)
 
@@ -22,12 +23,12 @@ build-debug/build.ninja: | setup
 
 # The main job, on the model that ships: a smaller model for one domain, and a page about it.
 demo: all
-	@$(BUILD)/witan data synth $(DEMO)/data --seed 7 --train 0 --valid 0 --test 150 --demos 10 --quiet >/dev/null
+	@$(BUILD)/witan data synth $(DEMO)/data --seed 7 --domains $(DOMAINS) --train 0 --valid 0 --test 150 --demos 10 --quiet >/dev/null
 	$(BUILD)/witan specialize $(MODEL) --demos $(DEMO)/data/$(DOMAIN).demos.jsonl --keep 0.5 \
 	    --eval $(DEMO)/data/all.test.jsonl -o $(DEMO)/council-$(DOMAIN).gguf --report $(DEMO)/report.html
 	@echo
 	@echo "Open $(DEMO)/report.html in a browser. Then try another domain: make demo DOMAIN=units"
-	@echo "(arithmetic, units, sets, dates, recall, grammar, json, code), or your own demonstrations:"
+	@echo "($(DOMAINS)), or your own demonstrations:"
 	@echo "    $(BUILD)/witan specialize --help"
 
 debug: build-debug/build.ninja

@@ -44,7 +44,10 @@ import json, sys
 o = json.load(sys.stdin)
 if not o["text"].endswith("Sort d b a c:") or o["text"] != "".join(o["pieces"]) or not o["tokens"] == len(o["ids"]) == len(o["pieces"]) > 4: print(o)' 2>&1)
 result "$([ -z "$bad" ]; echo $?)" "ids in JSON decode to the text, its pieces make it up" "$bad"
-json "dir seed train domains" "data synth --json" "$W" data synth "$T/small" --train 1 --valid 0 --test 0 --demos 0 --json
+json "dir seed difficulty book train domains" "data synth --json" "$W" data synth "$T/small" --train 1 --valid 0 --test 0 --demos 0 --json
+json "documents bytes tokens duplicates bad_utf8 mean min p10 p50 p90 p99 max length_unit domains" "data stats --json" "$W" data stats "$D" --model "$M" --json
+json "out vocab merges documents bytes words different_words forgotten_words tokens bytes_per_token seconds" "data tokenizer --json" \
+    "$W" data tokenizer "$D" --vocab 300 -o "$G/v.gguf" --json
 json "name kind title about paper options" "methods --json, a line each" "$W" methods --json
 json "name kind title about paper options" "methods NAME --json" "$W" methods easy-ep --json
 json "out files bytes_before bytes_after" "convert --json" "$W" convert "$M" "$G/c.gguf" --type F16 --json
@@ -158,6 +161,7 @@ stop HUP 129 "hang up while tokenizing" "$W" tokenize "$M" -q
 stop INT 130 "interrupt while writing a model" "$W" synth olmoe-1b-7b --layers 4 -o "$G/s.gguf" -q
 stop TERM 143 "terminate while measuring speed" "$W" bench "$M" -r 1000 -q
 stop INT 130 "interrupt while making data" "$W" data synth "$G" --train 1000000 -q
+stop INT 130 "interrupt while waiting for documents to learn from" "$W" data tokenizer - -o "$G/v.gguf" -q
 exec 9>&-
 
 # ---- typical mistakes: one line that says what was expected
@@ -207,7 +211,26 @@ mistake 1 'not a regular file' specialize "$M" --demos "$D" -o folder
 mistake 1 'cannot create' specialize "$M" --demos "$D" -o /proc/new.gguf
 mistake 2 'DIR is empty' data synth ""
 mistake 1 'is not a folder' data synth empty
-mistake 2 'expected: witan data synth DIR' data snyth x
+mistake 2 'did you mean "synth"?; expected: witan data synth DIR' data snyth x
+mistake 2 'expected: witan data synth DIR' data frob x
+mistake 2 'data expects: witan data stats FILE' data stats
+mistake 2 'one argument too many' data synth a b
+mistake 2 'knows no option --train' data stats "$D" --train 5
+mistake 2 'knows no option --vocab' data synth more --vocab 500
+mistake 2 'knows no option --model' data synth more --model "$M"
+mistake 2 'knows no option --out' data stats "$D" -o x.gguf
+mistake 2 '-o FILE is missing' data tokenizer "$D"
+mistake 2 'outside [1, 3]' data synth more --difficulty 4
+mistake 1 'did you mean "graph"' data synth more --domains graf
+mistake 1 'expected DOMAIN=1, 2 or 3' data synth more --difficulty-of graph=4
+mistake 1 'did you mean "json"' data synth more --difficulty-of jsn=1
+mistake 1 'bad.jsonl:2: not valid JSON' data stats bad.jsonl
+mistake 1 'empty: is empty' data stats empty
+mistake 1 'cannot open' data stats none.jsonl
+mistake 1 'is a folder' data tokenizer folder -o new.gguf
+mistake 1 'did you mean "gpt-2"' data tokenizer "$D" --pre gpt2 -o new.gguf
+mistake 1 'expected 260 to' data tokenizer "$D" --vocab 258 --special 'a,b,c,d' -o new.gguf
+mistake 1 'will not be replaced' data tokenizer "$D" -o "$D"
 mistake 1 'cannot be written' convert "$M" new.gguf --type Q9
 mistake 1 'is the model itself' convert "$M" "$M" --type F16
 mistake 2 'expected a size such as' convert "$M" new.gguf --split some

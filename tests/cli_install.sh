@@ -78,8 +78,8 @@ if has bash; then
     completes "easy-ep " witan specialize model.gguf --score ea
     completes "easy-ep " witan specialize model.gguf --score = ea
     completes "keep renorm " witan specialize model.gguf --gate =
-    completes "synth " witan data ""
-    completes "folder " witan data synth ""
+    completes "stats synth tokenizer " witan data ""
+    completes "data.jsonl folder model.gguf my model.gguf notes.txt plan.json " witan data stats ""
     completes "easy-ep " witan methods easy
     completes "run " witan help ru
 else
@@ -94,7 +94,7 @@ if has fish; then
     fish_completes "specialize " "witan sp"
     fish_completes "easy-ep " "witan specialize model.gguf --score ea"
     fish_completes "--temp " "witan run model.gguf --te"
-    fish_completes "synth " "witan data "
+    fish_completes "stats synth tokenizer " "witan data "
 else
     skip "fish completion" "fish is not installed"
 fi

@@ -12,15 +12,15 @@
 #include "text/tokenizer.h"
 
 /* Tokens of one or several rows, in row order; arrays [n_tok] belong to the caller, with room for rows * n_ctx. */
-typedef struct wt_data_rows {
+typedef struct wt_rows {
     int32_t n_tok;
-    int32_t *ids;
+    int32_t *id;
     int32_t *seq;            /* sequence of each token: 0, 1, 2 ... in the order in which they stand; attention does not leave a sequence */
     int32_t *pos;            /* position in its sequence, from 0 */
     int32_t *target;         /* the token to predict, -1: ignored */
     float *weight;           /* of the loss at this token; 0 where target is -1 */
-    int32_t *domain;
-} wt_data_rows;
+    int32_t *domain;         /* index of wt_data.domain */
+} wt_rows;
 
 /* How rows are cut from a domain's stream.
  * WINDOW: n_ctx + 1 tokens from a random place on, as if the stream were one text: one sequence, no room is lost.
@@ -73,9 +73,9 @@ void wt_data_free(wt_data *d);                   /* NULL is fine */
 int32_t wt_data_find(const wt_data *d, const char *domain);   /* its number, -1: there is none */
 
 /* Rows first .. first + n - 1 of a step, of which there are 2^24. May be called from any thread. */
-void wt_data_batch(const wt_data *d, int64_t seed, int64_t step, int32_t first, int32_t n, wt_data_rows *b);
+void wt_data_batch(const wt_data *d, int64_t seed, int64_t step, int32_t first, int32_t n, wt_rows *b);
 /* For validation: rows of one domain in file order, each token once; first + n <= domain[i].n_row. With WINDOW a last row that is not full
  * is left out, unless it is the only one. */
-void wt_data_valid(const wt_data *d, int32_t domain, int32_t first, int32_t n, wt_data_rows *b);
+void wt_data_valid(const wt_data *d, int32_t domain, int32_t first, int32_t n, wt_rows *b);
 
 #endif

@@ -6,15 +6,15 @@
 enum { TRIES = 8, ROW_BITS = 24 };   /* documents drawn for one place before a row is closed; rows of a step */
 
 /* The batch being filled; `at` is the next token. */
-typedef struct row { const wt_data *d; wt_data_rows *b; int32_t domain, at, seq; } row;
+typedef struct row { const wt_data *d; wt_rows *b; int32_t domain, at, seq; } row;
 
 /* The next token of a sequence. */
 static void put(row *r, int32_t pos, int32_t id, int32_t target, float weight)
 {
-    wt_data_rows *b = r->b;
+    wt_rows *b = r->b;
     bool counts = target >= 0 && weight > 0;
     int32_t i = r->at++;
-    b->ids[i] = id;
+    b->id[i] = id;
     b->seq[i] = r->seq;
     b->pos[i] = pos;
     b->target[i] = counts ? target : -1;
@@ -85,7 +85,7 @@ static int32_t draw_domain(const wt_data *d, wt_rng *rng)
     return last;                                  /* rounding may leave a little behind the last one */
 }
 
-void wt_data_batch(const wt_data *d, int64_t seed, int64_t step, int32_t first, int32_t n, wt_data_rows *b)
+void wt_data_batch(const wt_data *d, int64_t seed, int64_t step, int32_t first, int32_t n, wt_rows *b)
 {
     row r = { .d = d, .b = b };
     for (int32_t i = 0; i < n; i++) {
@@ -98,7 +98,7 @@ void wt_data_batch(const wt_data *d, int64_t seed, int64_t step, int32_t first, 
     b->n_tok = r.at;
 }
 
-void wt_data_valid(const wt_data *d, int32_t domain, int32_t first, int32_t n, wt_data_rows *b)
+void wt_data_valid(const wt_data *d, int32_t domain, int32_t first, int32_t n, wt_rows *b)
 {
     const wt_data_domain *m = d->domain + domain;
     row r = { .d = d, .b = b, .domain = domain };

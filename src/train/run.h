@@ -28,7 +28,7 @@ typedef struct wt_training {
     wt_learner learn;
     wt_schedule schedule;
     wt_data *data, *valid;
-    wt_data_rows rows;                       /* of a whole step, or of a validation row */
+    wt_rows rows;                       /* of a whole step, or of a validation row */
     int32_t *keep[6];                        /* its memory */
     wt_layer_sum *layer;                     /* [n_layer] of the last step */
     wt_run_log log;

@@ -205,7 +205,7 @@ static wt_status buffers(wt_training *r)
     }
     for (int i = 0; i < 6; i++) if (!(r->keep[i] = wt_alloc(r->cx, n, sizeof(int32_t)))) return WT_ENOMEM;
     if (!(r->rows.weight = wt_alloc(r->cx, n, sizeof(float)))) return WT_ENOMEM;
-    r->rows.ids = r->keep[0];
+    r->rows.id = r->keep[0];
     r->rows.seq = r->keep[1];
     r->rows.pos = r->keep[2];
     r->rows.target = r->keep[3];

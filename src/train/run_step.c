@@ -8,13 +8,13 @@
 /* Rows first .. first + n - 1 of what r->rows holds, each of n_ctx tokens. Sequences are counted anew. */
 static wt_train_batch slice(const wt_training *r, int32_t from, int32_t n_tok, const wt_data *d, int32_t *seq)
 {
-    const wt_data_rows *b = &r->rows;
+    const wt_rows *b = &r->rows;
     for (int32_t i = 0; i < n_tok; i++) seq[i] = b->seq[from + i] - b->seq[from];
-    return (wt_train_batch){ .n_tok = n_tok, .id = b->ids + from, .seq = seq, .pos = b->pos + from, .target = b->target + from, .weight = b->weight + from,
+    return (wt_train_batch){ .n_tok = n_tok, .id = b->id + from, .seq = seq, .pos = b->pos + from, .target = b->target + from, .weight = b->weight + from,
                              .domain = b->domain + from, .n_domain = (int32_t)d->n_domain };
 }
 
-static double weight_of(const wt_data_rows *b)
+static double weight_of(const wt_rows *b)
 {
     double sum = 0;
     for (int32_t i = 0; i < b->n_tok; i++) if (b->target[i] >= 0) sum += (double)b->weight[i];
