@@ -549,6 +549,72 @@ typedef struct witan_tokenizer_result {
  * NULL. Errors: WITAN_EARG, WITAN_EFORMAT naming file and line, WITAN_EIO. */
 WITAN_API witan_status witan_tokenizer_train(witan_ctx *cx, const char *const *path, size_t n_path, const char *out,
                                              const witan_tokenizer_options *opts, witan_tokenizer_result *result);
+/* ---- training ------------------------------------------------------------------------------------------------------ */
+
+/* The table witan_train_param documents and parses every field: as options of a command, and as members of a JSON object. */
+typedef struct witan_train_options {
+    const char *out;          /* folder of the run; made if missing */
+    bool resume;              /* go on from the newest checkpoint in it */
+    /* the model: a checkpoint to go on from, or the shape of a fresh one */
+    const char *init;         /* GGUF; NULL: fresh weights */
+    const char *arch, *tokenizer, *name, *pre;
+    int32_t n_layer, d_model, n_head, n_head_kv, d_head, n_exp, n_used, d_ff, d_ff_exp, d_ff_shared, n_ctx;
+    bool tied, init_depth;
+    double rope_base, norm_eps, init_std;
+    /* data */
+    const char *data, *valid, *mix;
+    int64_t seed;
+    int32_t batch, accumulate, pack, too_long;
+    double prompt_weight;
+    /* learning */
+    int64_t steps, warmup, decay_steps;
+    const char *optim;
+    double lr, floor, clip, ema;
+    int32_t schedule;
+    bool ema_final;
+    const char *router, *filter, *balance, *frozen;
+    bool recompute, half, half_products;
+    /* watching and keeping */
+    int64_t log_every, valid_every, checkpoint_every;
+    int32_t valid_rows;
+    const char *type;         /* block type of model.gguf */
+    const char *command;      /* how it was called, for the file's history; NULL: unknown. Not in the table */
+} witan_train_options;
+WITAN_API extern const witan_param witan_train_param[];
+
+/* Reads a JSON object whose members are rows of the table; lists of texts are joined by commas, a member called "about" is left alone. Other fields
+ * stay as they are. Texts of opts belong to *keep, free it with witan_train_config_free after opts. Errors: WITAN_EARG with the nearest name, WITAN_EFORMAT. */
+typedef struct witan_train_config witan_train_config;
+WITAN_API witan_status witan_train_config_load(witan_ctx *cx, const char *path, witan_train_options *opts, witan_train_config **keep);
+WITAN_API void witan_train_config_free(witan_train_config *keep);
+
+typedef struct witan_train_result {
+    int64_t steps, tokens;        /* done in all; tokens of all steps */
+    int64_t from_step;            /* where this call began: 0, or the step of the checkpoint */
+    double seconds, tokens_per_second;   /* of this call */
+    double loss, valid_loss, best_loss;  /* of the last step; of the last and the best validation (NaN: none) */
+    int64_t best_step;
+    int64_t n_param, n_param_active;
+    char model[512];              /* name of the model that was written */
+} witan_train_result;
+
+/* Trains, and writes into the folder: config.json, log.jsonl, run.db, loss.svg, load.svg, checkpoints, model.gguf (docs/training.md). Same options,
+ * same data, same bits, for any number of threads, however often it was interrupted and resumed. Canceled: a checkpoint is written first. Errors:
+ * WITAN_EARG, WITAN_EMISMATCH (resumed with other options: says which), WITAN_EFORMAT, WITAN_ELIMIT (values that are no numbers: says where), WITAN_EIO. */
+WITAN_API witan_status witan_train(witan_ctx *cx, const witan_train_options *opts, witan_train_result *out);
+
+typedef struct witan_train_bench_result {
+    int32_t threads, tokens;      /* of a step */
+    int64_t n_param, n_param_active;
+    double forward, backward, optimizer;   /* seconds of the median step; backward holds the gradients' norm too */
+    double median, min, max;      /* tokens per second of whole steps */
+    double ops_per_token;         /* of the products that a token needs, see docs/training.md */
+    double share;                 /* ops_per_token x median over the machine's peak on floats */
+    int64_t bytes;                /* of weights, gradients and optimizer */
+} witan_train_bench_result;
+/* Speed of training with random tokens and the shape, batch, optimizer and balance of opts; its data, folder and schedule do not matter. */
+WITAN_API witan_status witan_train_bench(witan_ctx *cx, const witan_machine *machine, const witan_train_options *opts, int32_t repeat,
+                                         witan_train_bench_result *out);
 
 #ifdef __cplusplus
 }

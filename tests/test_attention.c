@@ -303,8 +303,8 @@ static wt_status feed(scene *s, const place *at, int32_t n)
     wt_tensor table = { .n_dim = 3, .shape = { n, 2, 0 }, .f32 = &none }, *y;
     wt_tensor *q = gathered(s, s->q, s->wide, at, n), *key = gathered(s, s->key, s->narrow, at, n), *value = gathered(s, s->value, s->narrow, at, n);
     for (int32_t i = 0; i < n; i++) { seq[i] = at[i].seq; pos[i] = at[i].pos; }
-    wt_op_rope_keep(&r, q, key, value, &table, true, &view, seq, pos);
-    wt_status st = wt_op_attention(&r, q, &view, seq, pos, &y);
+    assert_int_equal(wt_op_rope_keep(&r, q, key, value, &table, true, &view, seq, pos), WITAN_OK);
+    wt_status st = wt_op_attention(&r, q, NULL, NULL, &view, seq, pos, &y);
     for (int32_t i = 0; st == WITAN_OK && i < n; i++)
         memcpy(s->y + ((size_t)seq[i] * (size_t)s->n + (size_t)pos[i]) * s->wide, y->f32 + (size_t)i * s->wide, s->wide * sizeof *s->y);
     wt_rewind(&s->a, m);
@@ -552,7 +552,7 @@ static void queries_and_keys_are_turned_by_their_position(void **state)
         key = gathered(&s, s.key, s.narrow, at, N);
         value = gathered(&s, s.value, s.narrow, at, N);
         assert_int_equal(wt_op_rope_table(&r, pos, N, freq, rot, 1.25f, &table), WITAN_OK);
-        wt_op_rope_keep(&r, q, key, value, table, halves, &view, seq, pos);
+        assert_int_equal(wt_op_rope_keep(&r, q, key, value, table, halves, &view, seq, pos), WITAN_OK);
         for (size_t i = 0; i < N * HEADS * GROUP; i++)
             check_turned(q->f32 + i * D, s.q + i * D, D, (size_t)rot, halves, (int32_t)(i / (HEADS * GROUP)), freq);
         for (int32_t i = 0; i < N * HEADS; i++) {
@@ -589,7 +589,7 @@ static void a_failed_allocation_is_an_error_and_the_next_try_is_right(void **sta
             wt_arena_init(&s.a, cx, 1 << 12);                     /* small blocks: many allocations */
             f.hit = false;
             f.fail[FAULT_ALLOC] = f.count[FAULT_ALLOC] + ++n;
-            st = wt_op_attention(&r, &q, &view, &last.seq, &last.pos, &y);
+            st = wt_op_attention(&r, &q, NULL, NULL, &view, &last.seq, &last.pos, &y);
             f.fail[FAULT_ALLOC] = 0;
             assert_true(st == WITAN_OK || (st == WITAN_ENOMEM && f.hit));
             if (st == WITAN_OK) assert_memory_equal(y->f32, expected + (N - 1) * s.wide, s.wide * sizeof *expected);

@@ -384,6 +384,36 @@ static void routers_answer_alone_as_in_a_batch(void **state)
     }
 }
 
+static void routers_called_for_parts_give_the_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < wt_n_methods; i++) {
+        const wt_router_ops *ops = wt_methods[i]->ops;
+        if (wt_methods[i]->kind != WT_KIND_ROUTER || !ops->side_by_side) continue;
+        assert_true(ops->batch_independent);
+        bench b;
+        options o;
+        float x[TOK * E];
+        bench_open(&b);
+        make_scores(x, 5);
+        set_all(wt_methods[i], &o, 0);
+        wt_route *all = route(&b, wt_methods[i], &o, x, TOK, 3), *joined, *part;
+        assert_int_equal(wt_route_new(&b.a, TOK, E, 3, &joined), WITAN_OK);
+        assert_int_equal(wt_route_split(&b.a, joined, 2, &part), WITAN_OK);
+        for (int p = 1; p >= 0; p--) {
+            wt_tensor *score;
+            assert_int_equal(wt_tensor_new(&b.a, 2, (int64_t[]){ part[p].n_tok, E }, &score), WITAN_OK);
+            memcpy(score->f32, x + (p ? part[0].n_tok * E : 0), score->n * sizeof *score->f32);
+            assert_int_equal(ops->select(&b.r, &o, score, part + p), WITAN_OK);
+        }
+        wt_route_join(joined, 2, part);
+        assert_int_equal(joined->n_pair, all->n_pair);
+        assert_memory_equal(joined->tok_off, all->tok_off, (TOK + 1) * sizeof *all->tok_off);
+        assert_memory_equal(joined->expert, all->expert, (size_t)all->n_pair * sizeof *all->expert);
+        wt_arena_free(&b.a);
+    }
+}
+
 static void router_ties_go_to_the_lower_id(void **state)
 {
     (void)state;
@@ -434,7 +464,8 @@ int main(void)
         T(every_method_describes_itself_and_is_found_by_name), T(an_unknown_name_gets_the_nearest_and_the_list),
         T(scores_are_finite_and_follow_a_permutation_of_the_experts), T(an_expert_that_was_never_chosen_scores_lowest),
         T(a_score_depends_on_nothing_but_its_inputs), T(keeping_all_removes_nothing_and_any_share_is_hit_exactly),
-        T(routers_give_valid_experts_once_and_never_masked_ones), T(routers_answer_alone_as_in_a_batch), T(router_ties_go_to_the_lower_id),
+        T(routers_give_valid_experts_once_and_never_masked_ones), T(routers_answer_alone_as_in_a_batch), T(routers_called_for_parts_give_the_whole),
+        T(router_ties_go_to_the_lower_id),
         T(topk_takes_k_in_falling_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

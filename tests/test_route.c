@@ -347,6 +347,85 @@ static void grouping_keeps_token_order_and_refuses_strangers(void **state)
     }
 }
 
+/* ---- many tokens ---------------------------------------------------------------------------------------------------------- */
+
+/* A router that chooses experts down to the first that does not score above 1, as far as there is room: tokens differ in how many they get. */
+static wt_status pick_large(wt_run *r, const void *opt, const wt_tensor *score, wt_route *rt)
+{
+    (void)r, (void)opt;
+    assert_int_equal(score->shape[0], rt->n_tok);
+    for (int32_t t = 0; t < rt->n_tok; t++) {
+        const float *row = score->f32 + (size_t)t * (size_t)rt->n_exp;
+        for (float s = 2; s > 1;) s = wt_route_take_best(rt, row);
+        wt_route_next(rt);
+    }
+    return WITAN_OK;
+}
+
+static const wt_router_ops large_ops = { .causal = true, .batch_independent = true, .side_by_side = true, .select = pick_large };
+static const wt_method large = { .name = "large", .kind = WT_KIND_ROUTER, .ops = &large_ops };
+
+enum { MANY = 1500, WIDE = 70 };
+
+static void same_route(const wt_route *a, const wt_route *b)
+{
+    assert_int_equal(a->n_pair, b->n_pair);
+    assert_memory_equal(a->tok_off, b->tok_off, (MANY + 1) * sizeof *a->tok_off);
+    assert_memory_equal(a->expert, b->expert, (size_t)a->n_pair * sizeof *a->expert);
+    assert_memory_equal(a->weight, b->weight, (size_t)a->n_pair * sizeof *a->weight);
+    assert_memory_equal(a->order, b->order, (size_t)a->n_pair * sizeof *a->order);
+    assert_memory_equal(a->exp_off, b->exp_off, (WIDE + 1) * sizeof *a->exp_off);
+}
+
+/* Top-6 and a router whose tokens get different numbers, with a bias and a mask: one thread and several give the same, and pairs are grouped in
+ * token order. */
+static void many_tokens_are_routed_and_grouped_alike_with_any_number_of_threads(void **state)
+{
+    static float x[MANY * WIDE], bias[WIDE];
+    (void)state;
+    for (size_t i = 0; i < MANY * WIDE; i++) x[i] = (float)((i * 7919) % 4001) / 1000 - 2.8f;       /* some of a token above 1, some equal */
+    for (int e = 0; e < WIDE; e++) bias[e] = (float)(e % 5) * 0.01f;
+    for (int ragged = 0; ragged < 2; ragged++)
+        for (int masked = 0; masked < 2; masked++) {
+            wt_route_spec s = spec_of(ragged ? WT_ACT_NONE : masked ? WT_ACT_SOFTMAX : WT_ACT_SIGMOID, 6);
+            wt_mask m = worn(WITAN_GATE_RENORM, WIDE, 4);
+            if (ragged) s.select = &large;
+            call c = { .bias = bias, .mask = masked ? &m : NULL, .layer = 1 };
+            witan_set_threads(cx, 1);
+            wt_route *one = route(&s, x, MANY, WIDE, c), *more;
+            assert_int_equal(wt_route_group(cx, one, &arena), WITAN_OK);
+            if (ragged) assert_true(one->n_pair > MANY && one->n_pair < 6 * MANY);
+            for (int32_t i = 1; i < one->n_pair; i++) {
+                int32_t before = one->order[i - 1], p = one->order[i];
+                assert_true(one->expert[before] < one->expert[p] || (one->expert[before] == one->expert[p] && before < p));
+            }
+            for (int32_t threads = 2; threads <= 7; threads += 5) {
+                witan_set_threads(cx, threads);
+                more = route(&s, x, MANY, WIDE, c);
+                assert_int_equal(wt_route_group(cx, more, &arena), WITAN_OK);
+                same_route(one, more);
+                more->expert[more->n_pair - 1] = WIDE;
+                assert_int_equal(wt_route_group(cx, more, &arena), WITAN_EARG);
+            }
+            wt_mask_free(cx, &m);
+        }
+}
+
+/* The last of many tokens alone is no number: found wherever it is looked at. */
+static void one_bad_token_among_many_is_refused_with_any_number_of_threads(void **state)
+{
+    static float x[MANY * WIDE];
+    (void)state;
+    wt_route_spec s = spec_of(WT_ACT_SOFTMAX, 2);
+    for (size_t i = 0; i < MANY * WIDE; i++) x[i] = (float)(i % 13);
+    x[MANY * WIDE - 3] = NAN;
+    for (int32_t threads = 1; threads <= 3; threads += 2) {
+        wt_route *rt;
+        witan_set_threads(cx, threads);
+        assert_int_equal(run_with(&s, x, MANY, WIDE, (call){ .layer = 2 }, &rt), WITAN_EFORMAT);
+    }
+}
+
 /* ---- damage -------------------------------------------------------------------------------------------------------------------- */
 
 /* A router that yields no finite weight is an error naming the layer; whatever is chosen exists and is finite. */
@@ -458,6 +537,8 @@ int main(void)
         T(fewer_kept_than_used_gives_all_that_are_kept),
         T(the_tap_sends_logits_probabilities_and_the_route),
         T(grouping_keeps_token_order_and_refuses_strangers),
+        T(many_tokens_are_routed_and_grouped_alike_with_any_number_of_threads),
+        T(one_bad_token_among_many_is_refused_with_any_number_of_threads),
         T(values_that_are_no_numbers_give_an_error_or_a_sound_route),
         T(a_softmax_over_nan_is_refused_and_says_where),
         T(one_expert_that_is_no_number_is_refused_though_others_could_be_chosen),

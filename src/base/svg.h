@@ -50,4 +50,25 @@ typedef struct wt_bars {
 void wt_svg_bars(wt_text *t, const wt_bars *b);
 void wt_svg_legend(wt_text *t, const char *const *series, size_t n_series);
 
+/* Curves over one axis: each of up to six series has the colour of class "wt-l<i>". Values that are not finite interrupt a curve. */
+typedef struct wt_lines {
+    const char *title, *x_name, *y_name;
+    size_t n_series;
+    const char *const *series;          /* names; one series has no legend */
+    const size_t *n;                    /* [n_series] points of each */
+    const double *const *x, *const *y;  /* [n_series][n] x rising */
+    bool zero;                          /* the axis begins at 0; else it fits the data */
+    int32_t height;                     /* pixels, with axes and legend */
+} wt_lines;
+/* The largest number of points that are drawn of a series; of more, the mean of neighbours. */
+enum { WT_LINE_POINTS = 600 };
+void wt_svg_lines(wt_text *t, const wt_lines *l);
+
+/* A picture in a file of its own: its colours stand in it. Between them come pictures of this header, each inside wt_svg_place, which puts it y
+ * pixels from the top. */
+void wt_svg_file_begin(wt_text *t, int32_t width, int32_t height);
+void wt_svg_place(wt_text *t, int32_t y, int32_t height);
+void wt_svg_placed(wt_text *t);
+void wt_svg_file_end(wt_text *t);
+
 #endif

@@ -110,19 +110,36 @@ static bool wants_json_log(int argc, char **argv, int first)
     return json;
 }
 
-int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts)
+/* All words after the command: options into opts, the others into c->arg. */
+static int words(cli *c, const command *cmd, int argc, char **argv, int first, void *opts)
 {
     bool only_args = false;
-    cli_log_json(wants_json_log(argc, argv, first));
-    for (int i = 0; i < CLI_N_TABLE; i++) witan_opt_defaults(cli_table(cmd, i), part(cmd, c, opts, i));
+    c->n_arg = 0;
     for (int i = first; i < argc; i++) {
         if (!only_args && !strcmp(argv[i], "--")) { only_args = true; continue; }
         if (only_args || argv[i][0] != '-' || !argv[i][1]) { c->arg[c->n_arg++] = argv[i]; continue; }
         int status = option(c, cmd, argc, argv, &i, opts);
         if (status >= 0) return status;
     }
+    return -1;
+}
+
+static void defaults(cli *c, const command *cmd, void *opts)
+{
+    for (int i = 0; i < CLI_N_TABLE; i++) witan_opt_defaults(cli_table(cmd, i), part(cmd, c, opts, i));
+}
+
+int cli_parse(cli *c, const command *cmd, int argc, char **argv, int first, void *opts)
+{
+    cli_log_json(wants_json_log(argc, argv, first));
+    defaults(c, cmd, opts);
+    int status = words(c, cmd, argc, argv, first, opts);
+    if (status >= 0) return status;
     if (c->o.help) { cli_help(cmd, stdout); return EXIT_OK; }
     if (c->n_arg < cmd->min_arg) return cli_usage("%s expects: witan %s %s", cmd->name, cmd->name, cmd->args);
     if (c->n_arg > cmd->max_arg) return cli_usage("%s: \"%s\" is one argument too many; expected: witan %s %s", cmd->name, c->arg[cmd->max_arg], cmd->name, cmd->args);
-    return no_name(c, cmd);
+    if ((status = no_name(c, cmd)) >= 0 || !cmd->file || !c->n_arg) return status;
+    defaults(c, cmd, opts);                       /* anew, with the file in between: what was typed counts more */
+    status = cmd->file(c, opts);
+    return status >= 0 ? status : words(c, cmd, argc, argv, first, opts);
 }

@@ -19,7 +19,7 @@ typedef struct cli {
     /* progress */
     bool tty, shown;
     const char *phase;
-    double phase_start, last_time, last_share, last_done;
+    double phase_start, phase_first, last_time, last_share, last_done;   /* phase_first: what was done when the phase began, by a run that is resumed */
 } cli;
 
 typedef struct command {
@@ -30,9 +30,13 @@ typedef struct command {
     const char *title[3];                /* what the options of each table are for, NULL: nothing special */
     size_t opt_size;
     int (*run)(cli *c, const void *opts);   /* returns the exit status */
+    /* Sets options from the file that the first argument names, if there is one: they stand above defaults and below the command line. Returns -1 to go
+     * on, else the exit status. NULL: options have no file. */
+    int (*file)(cli *c, void *opts);
+    void (*tidy)(void *opts);               /* gives back what `file` took; also after an error. NULL: nothing */
 } command;
 
-extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_bench, cmd_data, cmd_methods, cmd_help;
+extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_bench, cmd_data, cmd_methods, cmd_train, cmd_help;
 const command *const *cli_commands(size_t *n);   /* in the order of the overview */
 const command *cli_find(const char *name);       /* NULL: no such command */
 int cli_unknown_command(const char *name);       /* says so with the nearest one; EXIT_USAGE */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const command *const commands[] = {
-    &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_methods, &cmd_help,
+    &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_train, &cmd_methods, &cmd_help,
 };
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 
@@ -86,6 +86,7 @@ static int run(const command *cmd, int argc, char **argv)
     witan_ctx_free(c.cx);
     free(c.line);
     free(c.arg);
+    if (cmd->tidy) cmd->tidy(opts);
     free(opts);
     return status;
 }

@@ -7,8 +7,8 @@
 /* Seconds that are left at the pace of this phase; negative: unknown. */
 static double remaining(const cli *c, const witan_progress *p, double now)
 {
-    double share = p->total > 0 ? p->done / p->total : 0, spent = now - c->phase_start;
-    if (share >= 1) return 0;
+    double share = p->total > c->phase_first ? (p->done - c->phase_first) / (p->total - c->phase_first) : 0, spent = now - c->phase_start;
+    if (p->total > 0 && p->done >= p->total) return 0;
     return share > 0.02 && spent > 0.5 ? spent * (1 - share) / share : -1;
 }
 
@@ -21,12 +21,14 @@ static void describe(const cli *c, const witan_progress *p, double now, char *bu
 {
     char done[32], total[32];
     const char *unit = strcmp(p->unit, "bytes") ? p->unit : "";
-    double left = remaining(c, p, now);
+    double left = remaining(c, p, now), spent = now - c->phase_start;
     size_t n;
     amount(p, p->done, done);
     amount(p, p->total, total);
     if (p->total > 0) n = (size_t)snprintf(buf, cap, "%-12s %3.0f %%  %s of %s%s%s", p->phase, 100 * p->done / p->total, done, total, *unit ? " " : "", unit);
     else n = (size_t)snprintf(buf, cap, "%-12s %s%s%s", p->phase, done, *unit ? " " : "", unit);
+    if (n < cap && !strcmp(p->unit, "tokens") && spent > 0.5)
+        n += (size_t)snprintf(buf + n, cap - n, ", %.0f tokens/s", (p->done - c->phase_first) / spent);
     if (left <= 0 || n >= cap) return;
     if (left < 100) snprintf(buf + n, cap - n, ", %.0f s left", left + 0.5);
     else if (left < 6000) snprintf(buf + n, cap - n, ", %.0f min left", left / 60);
@@ -55,6 +57,7 @@ static bool begins(cli *c, const witan_progress *p, double now)
     if (same) return false;
     c->phase = p->phase;
     c->phase_start = c->last_time = now;
+    c->phase_first = p->done;
     c->last_share = 0;
     return true;
 }

@@ -51,7 +51,9 @@ void cli_value_of_place(const char *name, cli_value *v)
 void cli_value_of_option(const witan_param *p, cli_value *v)
 {
     *v = (cli_value){ 0 };
+    bool spec = p->type == WITAN_P_STR && p->metavar && !strncmp(p->metavar, "METHOD:", 7);   /* such options are called as their kind of method */
     if (p->type == WITAN_P_STR && !strcmp(p->name, "score")) methods(v, "importance");
+    else if (spec) methods(v, p->name);
     else if (p->type == WITAN_P_STR) cli_value_of_place(cli_value_name(p), v);
     else if (p->type == WITAN_P_ENUM) {
         v->fill = CLI_FILL_WORDS;

@@ -2,7 +2,7 @@
  * quantized again; memory does not grow with the file. */
 #include "edit/plan.h"
 
-#include "edit/history.h"
+#include "model/history.h"
 #include "model/model.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Converting a model to other block types, tensor by tensor and in pieces of rows, straight from the map: memory does not grow with
  * the file. Nothing of the model is understood here but what its tensors are for. */
-#include "edit/history.h"
-#include "edit/part_types.h"
+#include "model/history.h"
+#include "model/part_types.h"
 
 #include "base/thread.h"
 #include <string.h>

@@ -5,8 +5,8 @@
 
 #include "base/rng.h"
 #include "base/thread.h"
-#include "edit/history.h"
-#include "edit/part_types.h"
+#include "model/history.h"
+#include "model/part_types.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +17,7 @@ typedef struct pool { int32_t type; float scale; uint64_t used; uint8_t *data; }
 
 typedef struct job {
     wt_ctx *cx;
-    const wt_dims *d;
-    int32_t n_layer;
+    const wt_dims *d;            /* with the number of layers that was asked for */
     int64_t seed;
     wt_gguf_out *out;
     int32_t type[WT_N_PART];
@@ -33,20 +32,6 @@ typedef struct job {
 } job;
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------ */
-
-static wt_status key(job *j, const char *suffix, int32_t v)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s.%s", j->d->arch, suffix);
-    return wt_gguf_put_u32(j->out, name, (uint32_t)v);
-}
-
-static wt_status real_key(job *j, const char *suffix, float v)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s.%s", j->d->arch, suffix);
-    return wt_gguf_put_f32(j->out, name, v);
-}
 
 /* One end token, the 256 bytes in gpt-2's alphabet, and as many unused tokens as the true vocabulary has more. */
 static wt_status vocabulary(job *j)
@@ -84,36 +69,14 @@ static wt_status vocabulary(job *j)
 
 static wt_status metadata(job *j, const witan_random_options *o)
 {
-    const wt_dims *d = j->d;
     wt_text entry;
-    int32_t number = wt_file_type(j->type[WT_PART_EXPERT]);
-    char *name = wt_printf(j->cx, "random %s", d->name);
-    wt_status st = name ? wt_gguf_put_str(j->out, "general.architecture", d->arch) : WT_ENOMEM;
-    if (st == WITAN_OK) st = wt_gguf_put_str(j->out, "general.name", name);
+    char *name = wt_printf(j->cx, "random %s", j->d->name);
+    wt_status st = name ? wt_shape_keys(j->out, j->d, name, wt_file_type(j->type[WT_PART_EXPERT])) : WT_ENOMEM;
     wt_free(j->cx, name);
     WT_TRY(st);
-    if (number >= 0) WT_TRY(wt_gguf_put_u32(j->out, "general.file_type", (uint32_t)number));
-    WT_TRY(wt_gguf_put_u32(j->out, "general.quantization_version", 2));
-    WT_TRY(key(j, "block_count", j->n_layer));
-    WT_TRY(key(j, "context_length", d->n_ctx));
-    WT_TRY(key(j, "embedding_length", d->d_model));
-    WT_TRY(key(j, "feed_forward_length", d->d_ff ? d->d_ff : d->d_ff_exp));
-    WT_TRY(key(j, "attention.head_count", d->n_head));
-    WT_TRY(key(j, "attention.head_count_kv", d->n_head_kv));
-    WT_TRY(key(j, "attention.key_length", d->d_head));
-    WT_TRY(key(j, "attention.value_length", d->d_head));
-    WT_TRY(real_key(j, "attention.layer_norm_rms_epsilon", d->eps));
-    WT_TRY(real_key(j, "rope.freq_base", d->rope_base));
-    WT_TRY(key(j, "rope.dimension_count", d->d_head));
-    if (d->n_exp) {
-        WT_TRY(key(j, "expert_count", d->n_exp));
-        WT_TRY(key(j, "expert_used_count", d->n_used));
-        WT_TRY(key(j, "expert_feed_forward_length", d->d_ff_exp));
-    }
-    if (d->d_ff_shared) WT_TRY(key(j, "expert_shared_feed_forward_length", d->d_ff_shared));
     WT_TRY(vocabulary(j));
     wt_history_begin(&entry, j->cx, "random weights", "", o->command);
-    wt_history_str(&entry, "dimensions", d->name);
+    wt_history_str(&entry, "dimensions", j->d->name);
     wt_text_printf(&entry, ",\"seed\":%lld", (long long)j->seed);
     return wt_history_end(&entry, j->out, NULL);
 }
@@ -207,15 +170,13 @@ static wt_status fill_vector(job *j, size_t n, float middle, float spread)
 
 /* ---- tensors --------------------------------------------------------------------------------------------------------- */
 
-/* Describes a tensor, or on the second walk writes it. A zero ends the shape. */
-static wt_status tensor(job *j, int32_t layer, const char *part, int64_t a, int64_t b, int64_t c)
+/* Describes a tensor, or on the second walk writes it. */
+static wt_status tensor(void *arg, const char *name, int32_t n_dim, const int64_t *shape)
 {
-    char name[64];
-    int64_t shape[3] = { a, b, c };
-    int32_t n_dim = c ? 3 : b ? 2 : 1;
+    job *j = arg;
     int64_t row = shape[n_dim - 1];
-    size_t n = (size_t)(a * (b ? b : 1) * (c ? c : 1)), row_bytes;
-    if (layer < 0) snprintf(name, sizeof name, "%s", part); else snprintf(name, sizeof name, "blk.%d.%s", layer, part);
+    size_t n = (size_t)row, row_bytes;
+    for (int32_t i = 0; i + 1 < n_dim; i++) n *= (size_t)shape[i];
     int32_t want = j->type[wt_role_of(name).part];
     wt_type type = n_dim == 1 || want < 0 ? WT_F32 : wt_type_that_fits((wt_type)want, row);
     j->number++;
@@ -228,54 +189,10 @@ static wt_status tensor(job *j, int32_t layer, const char *part, int64_t a, int6
     return fill(j, type, n, row, (strstr(name, "ffn_gate_inp") ? 2 : 1) / sqrtf((float)row));
 }
 
-static wt_status feed_forward(job *j, int32_t i, const char *suffix, int64_t n_exp, int64_t ff)
-{
-    char name[48];
-    int64_t d = j->d->d_model;
-    static const char *const part[] = { "ffn_gate", "ffn_up", "ffn_down" };
-    for (int k = 0; k < 3; k++) {
-        int64_t rows = k < 2 ? ff : d, cols = k < 2 ? d : ff;
-        snprintf(name, sizeof name, "%s%s.weight", part[k], suffix);
-        WT_TRY(n_exp ? tensor(j, i, name, n_exp, rows, cols) : tensor(j, i, name, rows, cols, 0));
-    }
-    return WITAN_OK;
-}
-
-static wt_status layer(job *j, int32_t i)
-{
-    const wt_dims *d = j->d;
-    int64_t w = d->d_model, q = (int64_t)d->n_head * d->d_head, kv = (int64_t)d->n_head_kv * d->d_head;
-    WT_TRY(tensor(j, i, "attn_norm.weight", w, 0, 0));
-    WT_TRY(tensor(j, i, "attn_q.weight", q, w, 0));
-    WT_TRY(tensor(j, i, "attn_k.weight", kv, w, 0));
-    WT_TRY(tensor(j, i, "attn_v.weight", kv, w, 0));
-    WT_TRY(tensor(j, i, "attn_output.weight", w, q, 0));
-    if (d->bias) {
-        WT_TRY(tensor(j, i, "attn_q.bias", q, 0, 0));
-        WT_TRY(tensor(j, i, "attn_k.bias", kv, 0, 0));
-        WT_TRY(tensor(j, i, "attn_v.bias", kv, 0, 0));
-    }
-    if (d->qk_full || d->qk_head) {
-        WT_TRY(tensor(j, i, "attn_q_norm.weight", d->qk_full ? q : d->d_head, 0, 0));
-        WT_TRY(tensor(j, i, "attn_k_norm.weight", d->qk_full ? kv : d->d_head, 0, 0));
-    }
-    WT_TRY(tensor(j, i, "ffn_norm.weight", w, 0, 0));
-    if (!d->n_exp) return feed_forward(j, i, "", 0, d->d_ff);
-    WT_TRY(tensor(j, i, "ffn_gate_inp.weight", d->n_exp, w, 0));
-    WT_TRY(feed_forward(j, i, "_exps", d->n_exp, d->d_ff_exp));
-    if (!d->d_ff_shared) return WITAN_OK;
-    WT_TRY(tensor(j, i, "ffn_gate_inp_shexp.weight", w, 0, 0));
-    return feed_forward(j, i, "_shexp", 0, d->d_ff_shared);
-}
-
 static wt_status walk(job *j)
 {
     j->number = 0;
-    WT_TRY(tensor(j, -1, "token_embd.weight", j->d->n_vocab, j->d->d_model, 0));
-    WT_TRY(tensor(j, -1, "output_norm.weight", j->d->d_model, 0, 0));
-    if (!j->d->tied) WT_TRY(tensor(j, -1, "output.weight", j->d->n_vocab, j->d->d_model, 0));
-    for (int32_t i = 0; i < j->n_layer; i++) WT_TRY(layer(j, i));
-    return WITAN_OK;
+    return wt_shape_walk(j->d, tensor, j);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
@@ -299,7 +216,6 @@ static wt_status make(job *j, const witan_random_options *o)
 {
     witan_convert_options types = { .type = o->type ? o->type : "F32", .experts = o->experts };
     if (o->layers < 0 || o->layers > 1024) return wt_fail(j->cx, WT_EARG, "layers: %d is outside [0, 1024]", o->layers);
-    j->n_layer = o->layers ? o->layers : j->d->n_layer;
     WT_TRY(wt_part_types(j->cx, &types, j->d->tied, j->type));
     j->normal = wt_realloc(j->cx, NULL, POOL, sizeof *j->normal);
     j->buf = wt_realloc(j->cx, NULL, PIECE, sizeof(float));
@@ -314,7 +230,11 @@ static wt_status make(job *j, const witan_random_options *o)
 wt_status witan_random_model(wt_ctx *cx, const char *name, const witan_random_options *opts, const char *path)
 {
     job j = { .cx = cx, .seed = opts->seed };
-    WT_TRY(find(cx, name, &j.d));
+    const wt_dims *known = NULL;
+    WT_TRY(find(cx, name, &known));
+    wt_dims dims = *known;
+    if (opts->layers > 0) dims.n_layer = opts->layers;
+    j.d = &dims;
     WT_TRY(wt_gguf_out_open(cx, path, &j.out));
     if (opts->split > 0) wt_gguf_out_split(j.out, (uint64_t)opts->split);
     wt_status st = make(&j, opts);

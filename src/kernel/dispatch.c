@@ -77,11 +77,15 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
     wt_kernels_ref(k);
     wt_kernels_ref_q(k);
     wt_kernels_ref_attn(k);
+    wt_kernels_ref_adam(k);
     wt_kernels_ref_gemm(k);
+    wt_kernels_ref_train(k);
 #if defined(__x86_64__)
-    if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_gemm(k); wt_kernels_avx2_q(k); wt_peaks_avx2(k); }
-    if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_gemm(k); wt_peaks_avx512(k); }
+    if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_adam(k); wt_kernels_avx2_q(k); wt_kernels_avx2_gemm(k); wt_peaks_avx2(k); }
+    if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_adam(k); wt_kernels_avx512_gemm(k); wt_peaks_avx512(k); }
     if (limit >= WT_TIER_AVX512 && have_vnni()) { wt_kernels_avx512_q(k); wt_peaks_vnni(k); }
+    if (limit >= WT_TIER_AVX2) wt_kernels_avx2_train(k);
+    if (limit >= WT_TIER_AVX512) wt_kernels_avx512_train(k);
     if (limit >= WT_TIER_AVX512 && have_bf16()) { wt_kernels_avx512_bf16(k); wt_peaks_bf16(k); }
 #elif defined(__aarch64__)
     if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_gemm(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }

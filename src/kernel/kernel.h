@@ -22,6 +22,9 @@ enum { WT_QMUL_PARTS = 2 * 16 * 14 * 64, WT_QMUL_ROWS = 16 * 34 };   /* bytes of
 typedef void (*wt_qmul_fn)(float *y, size_t ldy, const void *w, size_t row_bytes, size_t n_row, const wt_q8 *x, size_t n_tok, size_t n_block, const void *next,
                            void *scratch);
 
+/* g = scale grad; m = b1 m + a1 g; v = b2 v + a2 g g; w = keep w - rate m / (sqrt(v) root + eps); grad = 0. */
+typedef struct wt_adam { float scale, b1, a1, b2, a2, keep, rate, root, eps; } wt_adam;
+
 /* Products of matrices of floats: C [m, n] = op(A) [m, k] op(B) [k, n], added to C where `add`. Rows lie ldc, lda, ldb values apart; ta: A is stored
  * as [k, m]; tb: B as [n, k]. Any sizes (k 0 gives zeros), any alignment; C overlaps neither. Callers may cut C into pieces, best at multiples of
  * WT_GEMM_ROWS and WT_GEMM_COLS: the sum of an element is the same in every piece (blocks of WT_GEMM_DEEP products each, see ref_gemm.c).
@@ -51,6 +54,11 @@ typedef struct wt_kernels {
     void (*scale)(float *y, const float *x, float s, size_t n);                  /* y = s x */
     void (*silu_mul)(float *y, const float *g, const float *u, size_t n);        /* y = g / (1 + exp(-g)) * u */
     void (*softmax)(float *y, const float *x, size_t n);                         /* y may be x; -inf gives 0 */
+    /* ---- training ---- */
+    /* Of h = silu(g) u and its gradient dh: dg and du get w times their gradients, h (NULL: not wanted) w h; returns sum of h dh, without w.
+     * dg may be g, du may be u, h may be dh. */
+    float (*silu_mul_back)(float *dg, float *du, float *h, const float *g, const float *u, const float *dh, float w, size_t n);
+    void (*keep_bf16)(uint16_t *dst, const float *src, size_t n);                /* as wt_float_to_bf16 */
     /* ---- attention (ref_attn.c says more) ---- */
     /* y[r*ldy + j] = keep[r] * y[r*ldy + j] + sum over i < n[r] of a[r*lda + i] * b[i*ldb + j]; r < n_row, j < width, added in order of i.
      * keep NULL: y is not read. n never falls from row to row. Nothing of a and b behind n[r] is touched for row r. */
@@ -69,6 +77,9 @@ typedef struct wt_kernels {
     void (*keep_byte)(void *dst, const float *src, size_t n);
     /* Blocks of Q8_0 that stand side by side, `many` of them: scales [many], then bytes [32, many]. dst [32, many]; at least the first n of each row. */
     void (*spread_byte)(float *dst, const void *src, size_t many, size_t n);
+    /* ---- learning (ref_adam.c) ---- */
+    /* One step of Adam on n values; c as in wt_adam. Element by element and without fused products: every tier gives the same bits. */
+    void (*adam)(float *w, float *grad, float *m, float *v, size_t n, const wt_adam *c);
     /* What the machine can do at most: reading n bytes (result: their exclusive or, so that it is done), and operations (a product and a
      * sum count two) on floats and on bytes, as many as it returns. For measuring only. */
     uint64_t (*peak_read)(const void *p, size_t n);
@@ -87,7 +98,11 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact);
 void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
+void wt_kernels_ref_adam(wt_kernels *k);
 void wt_kernels_ref_gemm(wt_kernels *k);
+void wt_kernels_ref_train(wt_kernels *k);
+void wt_kernels_avx2_train(wt_kernels *k);
+void wt_kernels_avx512_train(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_kernels_neon_gemm(wt_kernels *k);
@@ -96,6 +111,8 @@ void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot 
 void wt_peaks_neon_dot(wt_kernels *k);
 void wt_kernels_avx2_attn(wt_kernels *k);
 void wt_kernels_avx512_attn(wt_kernels *k);
+void wt_kernels_avx2_adam(wt_kernels *k);
+void wt_kernels_avx512_adam(wt_kernels *k);
 void wt_kernels_avx2(wt_kernels *k);
 void wt_kernels_avx2_gemm(wt_kernels *k);
 void wt_kernels_avx2_q(wt_kernels *k);

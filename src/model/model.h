@@ -19,6 +19,7 @@ typedef struct wt_arch {
     wt_rope rope;
     double rope_base;              /* where the key is absent */
     wt_has experts;                /* MAYBE: by expert_count */
+    bool bias;                     /* q, k and v of fresh models have biases; files say by what they hold */
     bool shared;                   /* a shared expert beside the routed ones, with a gate of its own */
     wt_activation activation;      /* of the router, where expert_gating_func is absent */
     bool renorm;                   /* routing weights divided by their sum, where expert_weights_norm is absent */
@@ -40,6 +41,7 @@ typedef struct wt_ffn { const wt_tensor *gate, *up, *down; } wt_ffn;
 
 typedef struct wt_layer {
     const wt_tensor *attn_norm, *wq, *wk, *wv, *wo, *bq, *bk, *bv, *bo, *q_norm, *k_norm, *ffn_norm, *router;   /* biases, norms of q and k: may be NULL */
+    const wt_tensor *select_bias;  /* [n_exp] added to scores for selection only (exp_probs_b), or NULL */
     wt_ffn dense, shared;
     const wt_tensor *shared_gate;  /* [d_model] NULL: the shared expert is added as it is */
     int32_t n_exp;                 /* of this layer, 0: dense */

@@ -146,6 +146,7 @@ static wt_status experts(finder *f, wt_layer *l, wt_expert_layer *x)
     wt_config *c = &f->m->cfg;
     const wt_method *topk;
     WT_TRY(in_layer(f, "ffn_gate_inp.weight", l->n_exp, c->d_model, &l->router));
+    WT_TRY(maybe(f, "exp_probs_b.bias", l->n_exp, &l->select_bias));
     WT_TRY(wt_method_find(f->m->cx, WT_KIND_ROUTER, "topk", &topk));
     l->route = (wt_route_spec){ .activation = c->activation, .select = topk, .select_opt = &topk_options, .renorm = c->renorm,
                                 .n_used = c->n_exp_used < l->n_exp ? c->n_exp_used : l->n_exp, .scale = c->route_scale };

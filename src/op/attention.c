@@ -8,6 +8,7 @@
 #include "op/ops.h"
 
 #include "base/thread.h"
+#include "op/tape.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -39,6 +40,7 @@ typedef struct job {
     size_t n_span;                               /* computed side by side; 1: one after the other */
     partial part;                                /* [n_block, n_head, n_span, rows] where they are side by side */
     room *room;                                  /* [threads] */
+    float *lse;                                  /* [n_tok, heads of q] for backward: top + log(sum) of each row, or NULL */
 } job;
 
 static int32_t last_pos(const job *j, const block *b) { return j->pos[b->first] + b->n_tok - 1; }
@@ -117,8 +119,11 @@ static void join(const job *j, partial *all, const partial *more, const block *b
 
 static void finish(const job *j, const partial *all, const block *b, size_t head)
 {
-    for (size_t r = 0; r < (size_t)b->n_tok * j->group; r++)
-        j->r->k->scale(j->y + row_at(j, b, head, r), all->y + r * j->d, 1 / all->sum[r], j->d);
+    for (size_t r = 0; r < (size_t)b->n_tok * j->group; r++) {
+        size_t at = row_at(j, b, head, r);
+        j->r->k->scale(j->y + at, all->y + r * j->d, 1 / all->sum[r], j->d);
+        if (j->lse) j->lse[at / j->d] = all->top[r] + logf(all->sum[r]);
+    }
 }
 
 static void gather(const job *j, room *w, const block *b, size_t head)
@@ -241,12 +246,158 @@ static wt_status compute(job *j, int32_t n_pos)
     return WITAN_OK;
 }
 
-wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_kv_view *kv, const int32_t *seq, const int32_t *pos, wt_tensor **y)
+/* ---- backward ------------------------------------------------------------------------------------------------------------ *
+ * With P = exp(scale q k - lse) and D = dy . y of each row: dV = P^T dY; dS = P (dY V^T - D); dQ = scale dS K; dK = scale dS^T Q (as in
+ * FlashAttention, section 3.1). A task is one sequence and one key/value head with all query heads that read it: it alone adds to their dK and dV. */
+
+enum { Q_ROWS = 64, K_ROWS = 512 };
+
+typedef struct kept { const float *lse; const int32_t *seq, *pos; size_t n_head, d; } kept;
+
+typedef struct back_room { float *q, *p, *ds, *dq, *gemm; } back_room;   /* q, dq [Q_ROWS, d]; p, ds [Q_ROWS, K_ROWS] */
+
+typedef struct back_job {
+    const wt_run *r;
+    const block *run; size_t n_run;
+    const kept *o;
+    const float *q, *k, *v, *y, *dy;
+    float *dq, *dk, *dv;                         /* NULL: not wanted */
+    bool add_q, add_k, add_v;
+    size_t group, wide, narrow;                  /* floats of a token in q and in k */
+    float scale;
+    back_room *room;
+} back_job;
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* P and dS of query rows [row, row + m) against keys [key, key + n) of a sequence; q points at its first token's head, k and v too. */
+static void scores(const back_job *j, back_room *w, const float *k, const float *v, const float *y, const float *dy, const float *lse, size_t row, size_t m,
+                   size_t key, size_t n)
+{
+    const wt_kernels *kn = j->r->k;
+    size_t d = j->o->d;
+    kn->gemm(w->p, K_ROWS, w->q, d, false, k + key * j->narrow, j->narrow, true, m, n, d, false, w->gemm);
+    kn->gemm(w->ds, K_ROWS, dy + row * j->wide, j->wide, false, v + key * j->narrow, j->narrow, true, m, n, d, false, w->gemm);
+    for (size_t i = 0; i < m; i++) {
+        float *p = w->p + i * K_ROWS, *ds = w->ds + i * K_ROWS, top = lse[(row + i) * (j->wide / d)], sum = 0, keep;
+        size_t seen = row + i < key ? 0 : smaller(row + i + 1 - key, n);
+        int32_t len = (int32_t)seen;
+        kn->soften(p, K_ROWS, &len, 1, &top, &sum, &keep);
+        kn->mul(ds, ds, p, seen);
+        kn->axpy(ds, -kn->dot(dy + (row + i) * j->wide, y + (row + i) * j->wide, d), p, seen);
+        memset(p + seen, 0, (n - seen) * sizeof *p);
+        memset(ds + seen, 0, (n - seen) * sizeof *ds);
+    }
+}
+
+/* One query head of one sequence of n tokens. first: dk and dv hold nothing yet. */
+static void back_head(const back_job *j, back_room *w, size_t t0, size_t n, size_t q_head, size_t kv_head, bool first)
+{
+    const wt_kernels *kn = j->r->k;
+    size_t d = j->o->d, at = t0 * j->wide + q_head * d, kv_at = t0 * j->narrow + kv_head * d;
+    const float *dy = j->dy + at, *lse = j->o->lse + t0 * (j->wide / d) + q_head;
+    for (size_t row = 0, m; row < n; row += m) {
+        m = smaller(Q_ROWS, n - row);
+        for (size_t i = 0; i < m; i++) kn->scale(w->q + i * d, j->q + at + (row + i) * j->wide, j->scale, d);
+        for (size_t key = 0, many; key < row + m; key += many) {
+            many = smaller(K_ROWS, row + m - key);
+            scores(j, w, j->k + kv_at, j->v + kv_at, j->y + at, dy, lse, row, m, key, many);
+            if (j->dq) kn->gemm(w->dq, d, w->ds, K_ROWS, false, j->k + kv_at + key * j->narrow, j->narrow, false, m, d, many, key > 0, w->gemm);
+            /* Rows of keys that no row before has reached hold nothing yet. */
+            size_t old = first && row > key ? smaller(row - key, many) : first ? 0 : many;
+            float *dk = j->dk + kv_at + key * j->narrow, *dv = j->dv + kv_at + key * j->narrow;
+            if (j->dk && old) kn->gemm(dk, j->narrow, w->ds, K_ROWS, true, w->q, d, false, old, d, m, true, w->gemm);
+            if (j->dk && old < many) kn->gemm(dk + old * j->narrow, j->narrow, w->ds + old, K_ROWS, true, w->q, d, false, many - old, d, m, false, w->gemm);
+            if (j->dv && old) kn->gemm(dv, j->narrow, w->p, K_ROWS, true, dy + row * j->wide, j->wide, false, old, d, m, true, w->gemm);
+            if (j->dv && old < many)
+                kn->gemm(dv + old * j->narrow, j->narrow, w->p + old, K_ROWS, true, dy + row * j->wide, j->wide, false, many - old, d, m, false, w->gemm);
+        }
+        for (size_t i = 0; j->dq && i < m; i++) {
+            float *dq = j->dq + at + (row + i) * j->wide;
+            if (j->add_q) kn->axpy(dq, j->scale, w->dq + i * d, d); else kn->scale(dq, w->dq + i * d, j->scale, d);
+        }
+    }
+}
+
+static void back_tasks(void *arg, size_t begin, size_t end, int worker)
+{
+    const back_job *j = arg;
+    for (size_t i = begin; i < end; i++) {
+        const block *b = j->run + i / j->o->n_head;
+        size_t head = i % j->o->n_head;
+        for (size_t g = 0; g < j->group; g++)
+            back_head(j, j->room + worker, (size_t)b->first, (size_t)b->n_tok, head * j->group + g, head, g == 0 && !j->add_k && !j->add_v);
+    }
+}
+
+/* Where gradients go. Those of k and v begin together: both empty or both zeroed. */
+static wt_status back_outputs(wt_run *r, const wt_rec *e, back_job *j)
+{
+    const wt_tensor *q = e->in[0], *k = e->in[1], *v = e->in[2];
+    if (wt_learns(q) && !(j->dq = wt_grad(r, q, &j->add_q))) return WITAN_ENOMEM;
+    bool together = !wt_learns(k) || !wt_learns(v) || k->grad_set == v->grad_set;
+    if (wt_learns(k) && !(j->dk = together ? wt_grad(r, k, &j->add_k) : wt_grad_zeroed(r, k))) return WITAN_ENOMEM;
+    if (wt_learns(v) && !(j->dv = together ? wt_grad(r, v, &j->add_v) : wt_grad_zeroed(r, v))) return WITAN_ENOMEM;
+    if (!together) j->add_k = true;
+    return WITAN_OK;
+}
+
+static wt_status back_rooms(wt_run *r, back_job *j)
+{
+    size_t d = j->o->d;
+    j->room = wt_take_n(r->a, (size_t)r->cx->threads, sizeof *j->room);
+    if (!j->room) return WITAN_ENOMEM;
+    for (int32_t i = 0; i < r->cx->threads; i++) {
+        back_room *w = j->room + i;
+        *w = (back_room){ wt_take_n(r->a, Q_ROWS, d * sizeof(float)), wt_take_n(r->a, Q_ROWS, K_ROWS * sizeof(float)),
+                          wt_take_n(r->a, Q_ROWS, K_ROWS * sizeof(float)), wt_take_n(r->a, Q_ROWS, d * sizeof(float)),
+                          wt_take_n(r->a, WT_GEMM_SCRATCH, sizeof(float)) };
+        if (!w->q || !w->p || !w->ds || !w->dq || !w->gemm) return WITAN_ENOMEM;
+    }
+    return WITAN_OK;
+}
+
+static wt_status back(wt_run *r, const wt_rec *e)
+{
+    const wt_tensor *q = e->in[0], *k = e->in[1], *v = e->in[2];
+    const kept *o = e->op;
+    int32_t n_tok = (int32_t)q->shape[0];
+    back_job j = { .r = r, .o = o, .q = q->f32, .k = k->f32, .v = v->f32, .y = e->out->f32, .dy = wt_grad_out(e), .group = q->n / k->n,
+                   .wide = q->n / (size_t)n_tok, .narrow = k->n / (size_t)n_tok, .scale = 1 / sqrtf((float)o->d) };
+    if (!j.dy) return WITAN_OK;
+    WT_TRY(back_outputs(r, e, &j));
+    wt_mark m = wt_mark_set(r->a);
+    block *run = wt_take_n(r->a, (size_t)n_tok, sizeof *run);
+    if (!run) return WITAN_ENOMEM;
+    j.n_run = cut(o->seq, o->pos, n_tok, INT32_MAX, run);
+    j.run = run;
+    for (size_t i = 0; i < j.n_run; i++)
+        if (o->pos[run[i].first]) return wt_fail(r->cx, WT_EARG, "training: a sequence begins at position %d of the batch instead of 0", o->pos[run[i].first]);
+    WT_TRY(back_rooms(r, &j));
+    wt_parallel(r->cx, j.n_run * o->n_head, 1, back_tasks, &j);
+    wt_rewind(r->a, m);
+    return WITAN_OK;
+}
+
+static wt_status record(wt_run *r, const wt_tensor *q, const wt_tensor *k, const wt_tensor *v, const job *j, wt_tensor *y)
+{
+    kept *o = wt_take(r->a, sizeof *o);
+    if (!o) return WITAN_ENOMEM;
+    *o = (kept){ j->lse, j->seq, j->pos, (size_t)j->kv->n_head, j->d };
+    return wt_record(r, &(wt_rec){ .back = back, .out = y, .in = { q, k, v }, .op = o });
+}
+
+/* ---- the op, forward ----------------------------------------------------------------------------------------------------- */
+
+wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_tensor *k, const wt_tensor *v, const wt_kv_view *kv, const int32_t *seq,
+                          const int32_t *pos, wt_tensor **y)
 {
     int32_t n_tok = (int32_t)q->shape[0], n_pos = 0, tokens = 0;
+    float *lse = NULL;
     WT_TRY(wt_tensor_new(r->a, q->n_dim, q->shape, y));
+    if (wt_taping(r) && !(lse = wt_take_n(r->a, q->n / (size_t)kv->d_head, sizeof *lse))) return WITAN_ENOMEM;
     wt_mark m = wt_mark_set(r->a);
-    job j = { .r = r, .kv = kv, .q = q->f32, .y = (*y)->f32, .seq = seq, .pos = pos, .d = (size_t)kv->d_head };
+    job j = { .lse = lse, .r = r, .kv = kv, .q = q->f32, .y = (*y)->f32, .seq = seq, .pos = pos, .d = (size_t)kv->d_head };
     j.group = q->n / ((size_t)n_tok * (size_t)kv->n_head * j.d);
     block *b = wt_take_n(r->a, (size_t)n_tok, sizeof *b);
     if (!b) return WITAN_ENOMEM;
@@ -259,5 +410,5 @@ wt_status wt_op_attention(wt_run *r, const wt_tensor *q, const wt_kv_view *kv, c
     j.rows = (size_t)tokens * j.group;
     wt_status st = compute(&j, n_pos);
     wt_rewind(r->a, m);
-    return st;
+    return st == WITAN_OK && wt_taping(r) ? record(r, q, k, v, &j, *y) : st;
 }

@@ -8,6 +8,7 @@
 #include "op/expert.h"
 
 #include "base/thread.h"
+#include "op/expert_train.h"
 #include "op/linear.h"
 #include <string.h>
 
@@ -241,22 +242,29 @@ static wt_status compute(wt_run *r, job *j, size_t n_task)
     return WITAN_OK;
 }
 
-wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, wt_tensor *x, wt_tensor **out, const float **pair_y)
+static wt_status infer(wt_run *r, const wt_expert_source *src, wt_route *rt, wt_tensor *x, wt_tensor *out, const float **pair_y)
 {
-    size_t d = (size_t)x->shape[1], n_task;
-    *pair_y = NULL;
-    WT_TRY(wt_tensor_new(r->a, 2, x->shape, out));
-    if (!rt->order) WT_TRY(wt_route_group(r->cx, rt, r->a));
-    size_t most = (size_t)(rt->n_pair < rt->n_exp ? rt->n_pair : rt->n_exp);
-    job j = { .r = r, .rt = rt, .d = d, .x = x, .out = (*out)->f32 };
+    size_t d = (size_t)x->shape[1], n_task, most = (size_t)(rt->n_pair < rt->n_exp ? rt->n_pair : rt->n_exp);
+    job j = { .r = r, .rt = rt, .d = d, .x = x, .out = out->f32 };
     j.grp = wt_take_n(r->a, most, sizeof *j.grp);
     if (!j.grp) return WITAN_ENOMEM;
     if (watched(r) && !(j.pair_y = wt_take_n(r->a, (size_t)rt->n_pair * d, sizeof *j.pair_y))) return WITAN_ENOMEM;
     wt_status st = groups(&j, src, &n_task);
     if (st == WITAN_OK) st = compute(r, &j, n_task);
     for (size_t i = 0; i < j.n_grp; i++) src->release(src->self, r->layer, j.grp[i].expert);
-    if (st != WITAN_OK || !j.pair_y) return st;
-    *pair_y = j.pair_y;
+    if (st == WITAN_OK) *pair_y = j.pair_y;
+    return st;
+}
+
+wt_status wt_op_experts(wt_run *r, const wt_expert_source *src, wt_route *rt, wt_tensor *x, wt_tensor **out, const float **pair_y)
+{
+    size_t d = (size_t)x->shape[1];
+    *pair_y = NULL;
+    WT_TRY(wt_tensor_new(r->a, 2, x->shape, out));
+    if (!rt->order) WT_TRY(wt_route_group(r->cx, rt, r->a));
+    if (r->tape) WT_TRY(wt_experts_train(r, src, rt, x, watched(r), out, pair_y));
+    else WT_TRY(infer(r, src, rt, x, *out, pair_y));
+    if (!*pair_y) return WITAN_OK;
     return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_EXPERT, .n_tok = rt->n_tok, .n_exp = rt->n_exp, .d_model = (int32_t)d,
-                                          .route = rt, .x = x->f32, .pair_y = j.pair_y });
+                                          .route = rt, .x = x->f32, .pair_y = *pair_y });
 }

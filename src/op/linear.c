@@ -1,10 +1,12 @@
 /* y = x W^T for weights of any readable block type, for one matrix or for several that share x.
  *
  * Workers take blocks of rows. Where the tier has a product for the type, weights stay in their blocks and tokens are bytes; else a block of
- * rows is unpacked to float once and multiplied with all tokens. Float weights are used where they lie. */
+ * rows is unpacked to float once and multiplied with all tokens. Float weights are used where they lie; in training their products are gemms,
+ * forward (y = x W^T) as backward (dx = dy W, dW = dy^T x). */
 #include "op/linear.h"
 
 #include "base/thread.h"
+#include "op/tape.h"
 
 _Static_assert(WT_QMUL_ROWS <= 32 * WT_SCRATCH_ROWS * sizeof(float), "scratch serves products of bytes too");
 
@@ -104,11 +106,46 @@ static size_t rows_of_a_task(const wt_run *r, size_t n_out, size_t n_tok)
     return rows;
 }
 
+static wt_status back(wt_run *r, const wt_rec *e)
+{
+    const wt_tensor *x = e->in[0], *w = e->in[1];
+    size_t n_out = (size_t)w->shape[0], n_in = (size_t)w->shape[1], n_tok = x->n / n_in, n = 0;
+    const float *dy = wt_grad_out(e);
+    wt_gemm g[2];
+    if (!dy) return WITAN_OK;
+    if (w->grad) g[n++] = (wt_gemm){ .c = w->grad, .ldc = n_in, .a = dy, .lda = n_out, .ta = true, .b = x->f32, .ldb = n_in, .m = n_out, .n = n_in, .k = n_tok, .add = true };
+    if (wt_learns(x)) {
+        g[n] = (wt_gemm){ .ldc = n_in, .a = dy, .lda = n_out, .b = w->data, .ldb = n_in, .m = n_tok, .n = n_in, .k = n_out };
+        g[n].c = wt_grad(r, x, &g[n].add);
+        if (!g[n++].c) return WITAN_ENOMEM;
+    }
+    return wt_gemm_run(r, g, n);
+}
+
+/* Float matrices in training. */
+static wt_status products(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *const w[], wt_tensor **y[])
+{
+    size_t n_in = (size_t)w[0]->shape[1], n_tok = x->n / n_in;
+    wt_gemm g[MOST_MATRICES];
+    for (size_t m = 0; m < n; m++) {
+        size_t n_out = (size_t)w[m]->shape[0];
+        WT_TRY(wt_tensor_new(r->a, 2, (int64_t[]){ (int64_t)n_tok, w[m]->shape[0] }, y[m]));
+        g[m] = (wt_gemm){ .c = (*y[m])->f32, .ldc = n_out, .a = x->f32, .lda = n_in, .b = w[m]->data, .ldb = n_in, .tb = true, .m = n_tok, .n = n_out, .k = n_in };
+    }
+    WT_TRY(wt_gemm_run(r, g, n));
+    for (size_t m = 0; m < n; m++) WT_TRY(wt_record(r, &(wt_rec){ .back = back, .out = *y[m], .in = { x, w[m] } }));
+    return WITAN_OK;
+}
+
 wt_status wt_op_linear_n(wt_run *r, wt_tensor *x, size_t n, const wt_tensor *const w[], wt_tensor **y[])
 {
     size_t n_in = (size_t)w[0]->shape[1], total = 0, grain = 1;
     job j = { .k = r->k, .n = n, .n_in = n_in, .n_tok = x->n / n_in };
+    bool floats = true;
     wt_assert(n && n <= MOST_MATRICES);
+    for (size_t m = 0; m < n; m++) floats &= w[m]->type == WT_F32;
+    if (r->tape && floats) return products(r, x, n, w, y);
+    wt_assert(!wt_taping(r));
     for (size_t m = 0; m < n; m++) {
         wt_assert(w[m]->n_dim == 2 && x->shape[x->n_dim - 1] == w[m]->shape[1]);
         if (wt_uses_bytes(r->k, w[m])) WT_TRY(wt_as_bytes(r, x));

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_name[WT_N_KIND] = { "router", "importance" };
+static const char *const kind_name[WT_N_KIND] = { "router", "filter", "balance", "importance", "optim" };
 
 const char *wt_kind_name(wt_kind k) { return kind_name[k]; }
 

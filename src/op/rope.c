@@ -2,6 +2,7 @@
 #include "op/ops.h"
 
 #include "base/thread.h"
+#include "op/tape.h"
 #include <math.h>
 #include <string.h>
 
@@ -77,11 +78,57 @@ static void tasks(void *arg, size_t begin, size_t end, int worker)
     }
 }
 
-void wt_op_rope_keep(wt_run *r, wt_tensor *q, wt_tensor *k, const wt_tensor *v, const wt_tensor *table, bool halves, const wt_kv_view *kv,
-                     const int32_t *seq, const int32_t *pos)
+/* ---- backward ------------------------------------------------------------------------------------------------------------ */
+
+/* A rotation's transpose turns back: the same with sines negated. Heads of gradients of q and k, as they lie. */
+typedef struct turning { const wt_kernels *k; float *dx[2]; const float *cs; size_t n[2], d, half; bool halves; } turning;   /* n: values of a token */
+
+static void turn_back(void *arg, size_t begin, size_t end, int worker)
+{
+    const turning *j = arg;
+    (void)worker;
+    for (size_t t = begin; t < end; t++)
+        for (int i = 0; i < 2; i++)
+            for (size_t at = 0; j->dx[i] && at < j->n[i]; at += j->d) j->k->turn(j->dx[i] + t * j->n[i] + at, j->cs + t * 2 * j->half, j->half, j->halves);
+}
+
+typedef struct kept { const wt_tensor *q, *table; size_t d; bool halves; } kept;
+
+static wt_status back(wt_run *r, const wt_rec *e)
+{
+    const kept *o = e->op;
+    const wt_tensor *q = o->q, *k = e->out;
+    size_t n_tok = (size_t)o->table->shape[0], half = (size_t)o->table->shape[2];
+    turning j = { .k = r->k, .dx = { q->grad_set ? q->grad : NULL, k->grad_set ? k->grad : NULL }, .n = { q->n / n_tok, k->n / n_tok },
+                  .d = o->d, .half = half, .halves = o->halves };
+    wt_mark m = wt_mark_set(r->a);
+    float *cs = wt_take_n(r->a, o->table->n, sizeof *cs);
+    if (!cs) return WITAN_ENOMEM;
+    for (size_t t = 0; t < n_tok; t++)
+        for (size_t i = 0; i < 2 * half; i++) cs[t * 2 * half + i] = i < half ? o->table->f32[t * 2 * half + i] : -o->table->f32[t * 2 * half + i];
+    j.cs = cs;
+    wt_parallel(r->cx, n_tok, 8192 / (j.n[0] + j.n[1]) + 1, turn_back, &j);
+    wt_rewind(r->a, m);
+    return WITAN_OK;
+}
+
+/* q and k are input and output at once. */
+static wt_status record(wt_run *r, wt_tensor *q, wt_tensor *k, const wt_tensor *table, size_t d, bool halves)
+{
+    if (!wt_taping(r) || !(wt_learns(q) || wt_learns(k))) return WITAN_OK;
+    kept *o = wt_take(r->a, sizeof *o);
+    if (!o) return WITAN_ENOMEM;
+    *o = (kept){ q, table, d, halves };
+    q->tracked = true;
+    return wt_record(r, &(wt_rec){ .back = back, .out = k, .in = { q, k }, .op = o });
+}
+
+wt_status wt_op_rope_keep(wt_run *r, wt_tensor *q, wt_tensor *k, const wt_tensor *v, const wt_tensor *table, bool halves, const wt_kv_view *kv,
+                          const int32_t *seq, const int32_t *pos)
 {
     size_t n_tok = (size_t)table->shape[0], d = (size_t)kv->d_head;
     wt_assert(k->n == n_tok * (size_t)kv->n_head * d && v->n == k->n && q->n % k->n == 0);
     job j = { r, q->f32, k->f32, v->f32, table->f32, kv, seq, pos, n_tok, (size_t)table->shape[2], q->n / k->n, halves };
     wt_parallel(r->cx, n_tok * (size_t)kv->n_head, 8192 / (d * (j.group + 3)) + 1, tasks, &j);
+    return record(r, q, k, table, d, halves);
 }

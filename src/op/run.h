@@ -7,13 +7,16 @@
 #include "op/tap.h"
 #include "tensor/tensor.h"
 
-typedef struct wt_tape wt_tape;   /* arrives with training; NULL until then */
+typedef struct wt_tape wt_tape;                  /* op/tape.h */
+typedef struct wt_balance_set wt_balance_set;    /* moe/balance.h */
 
 typedef struct wt_run {
     wt_ctx *cx;
     const wt_kernels *k;
     wt_arena *a;
-    wt_tape *tape;
+    wt_tape *tape;                                       /* NULL: nothing is going to be trained */
+    wt_balance_set *balance;                             /* what keeps experts evenly used in training, or NULL */
+    uint64_t seed;                                       /* of routers that draw in training; another for every micro-batch */
     const wt_observer *obs; size_t n_obs;
     int32_t layer;                                       /* being computed */
     const int32_t *token_id, *token_seq, *token_pos;     /* [n_tok] of this batch */

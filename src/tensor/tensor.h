@@ -17,6 +17,7 @@ typedef struct wt_tensor {
     const void *data;
     float *f32;                  /* the same data where it is float and ours to write, else NULL */
     float *grad;                 /* [n] or NULL */
+    bool tracked, grad_set;      /* an activation that gradients flow through (op/tape.h); its gradient holds something */
     struct wt_q8 *q8;            /* the same rows as bytes (kernel/kernel.h), once an op has needed them, else NULL */
 } wt_tensor;
 

@@ -1,6 +1,6 @@
 /* Making a vocabulary: count the words of a corpus, learn merges, write them as a GGUF file that holds nothing else. */
 #include "base/option.h"
-#include "edit/history.h"
+#include "model/history.h"
 #include "text/vocab.h"
 #include "train/bpe.h"
 

@@ -29,5 +29,5 @@ const wt_method wt_router_topk = {
     .cite = { "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer", "Shazeer et al.", "arXiv:1701.06538", 2017,
               "section 2.1, eq. 5, without the noise" },
     .param = param, .opt_size = sizeof(opts),
-    .ops = &(const wt_router_ops){ .causal = true, .batch_independent = true, .select = pick },
+    .ops = &(const wt_router_ops){ .causal = true, .batch_independent = true, .side_by_side = true, .select = pick },
 };

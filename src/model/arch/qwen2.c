@@ -4,5 +4,5 @@
 const wt_arch wt_arch_qwen2 = {
     .name = "qwen2", .title = "Qwen2",
     .qk_norm = WT_QK_NONE, .rope = WT_ROPE_HALVES, .rope_base = 1000000,
-    .experts = WT_NEVER,
+    .bias = true, .experts = WT_NEVER,
 };

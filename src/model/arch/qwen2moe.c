@@ -5,5 +5,5 @@
 const wt_arch wt_arch_qwen2moe = {
     .name = "qwen2moe", .title = "Qwen2-MoE",
     .qk_norm = WT_QK_NONE, .rope = WT_ROPE_HALVES, .rope_base = 1000000,
-    .experts = WT_ALWAYS, .shared = true, .activation = WT_ACT_SOFTMAX, .renorm = false,
+    .bias = true, .experts = WT_ALWAYS, .shared = true, .activation = WT_ACT_SOFTMAX, .renorm = false,
 };

@@ -1,5 +1,5 @@
 /* Provenance under witan.history: one JSON text per step. */
-#include "edit/history.h"
+#include "model/history.h"
 
 #include "base/json.h"
 #include <string.h>

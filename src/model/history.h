@@ -1,6 +1,6 @@
 /* Provenance: every file that witan writes from another says what was done to which parent. */
-#ifndef WT_EDIT_HISTORY_H
-#define WT_EDIT_HISTORY_H
+#ifndef WT_MODEL_HISTORY_H
+#define WT_MODEL_HISTORY_H
 
 #include "tensor/gguf.h"
 

@@ -1,5 +1,5 @@
 /* Block types of the parts of a model. */
-#include "edit/part_types.h"
+#include "model/part_types.h"
 
 #include <stdio.h>
 #include <string.h>

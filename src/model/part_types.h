@@ -1,6 +1,6 @@
 /* Which block type the tensors of each part of a model get: one rule for converting and for making models. */
-#ifndef WT_EDIT_PART_TYPES_H
-#define WT_EDIT_PART_TYPES_H
+#ifndef WT_MODEL_PART_TYPES_H
+#define WT_MODEL_PART_TYPES_H
 
 #include "model/role.h"
 #include "tensor/type.h"
