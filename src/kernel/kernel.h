@@ -9,7 +9,9 @@
 
 #include "tensor/type.h"
 
-typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512, WT_N_TIER } wt_tier;   /* better ones last */
+/* Better ones last. AVX512F: AVX-512 F, BW, DQ, VL; AVX512: VNNI besides. */
+typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512F, WT_TIER_AVX512, WT_N_TIER } wt_tier;
+extern const char wt_tier_names[];                           /* all of them, for messages */
 
 /* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred; two of them are kept negative,
  * as they are used. */
@@ -87,7 +89,8 @@ void wt_kernels_avx2_q(wt_kernels *k);
 void wt_peaks_avx2(wt_kernels *k);
 void wt_kernels_avx512(wt_kernels *k);
 void wt_peaks_avx512(wt_kernels *k);
-void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
+void wt_kernels_avx512_q(wt_kernels *k);
+void wt_kernels_vnni_q(wt_kernels *k);        /* this and the next need VNNI besides */
 void wt_peaks_vnni(wt_kernels *k);
 
 #endif

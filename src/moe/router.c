@@ -96,13 +96,13 @@ static void select_parts(void *arg, size_t begin, size_t end, int worker)
     (void)worker;
     for (size_t i = begin; i < end; i++) {
         wt_route *p = j->part + i;
-        wt_tensor rows = *j->score;
-        rows.f32 += (size_t)j->rt->n_tok * i / j->n * (size_t)p->n_exp;
-        rows.data = rows.f32;
-        rows.shape[0] = p->n_tok;
-        rows.n = (size_t)p->n_tok * (size_t)p->n_exp;
-        rows.bytes = rows.n * sizeof(float);
-        ops->select(j->r, j->spec->select_opt, &rows, p);
+        wt_tensor own = *j->score;
+        own.f32 += (size_t)j->rt->n_tok * i / j->n * (size_t)p->n_exp;
+        own.data = own.f32;
+        own.shape[0] = p->n_tok;
+        own.n = (size_t)p->n_tok * (size_t)p->n_exp;
+        own.bytes = own.n * sizeof(float);
+        ops->select(j->r, j->spec->select_opt, &own, p);
     }
 }
 
