@@ -77,7 +77,7 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
     if (limit >= WT_TIER_AVX512F) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_q(k); wt_peaks_avx512(k); }
     if (limit >= WT_TIER_AVX512) { wt_kernels_vnni_q(k); wt_peaks_vnni(k); }
 #elif defined(__aarch64__)
-    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
+    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_attn(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
     if (limit >= WT_TIER_NEON && have_dot()) { wt_kernels_neon_dot_q(k); wt_peaks_neon_dot(k); }
 #endif
     k->tier = limit;

@@ -50,6 +50,12 @@ typedef struct wt_kernels {
     /* The same sums, b as F16: faster for few rows, which would not pay for unpacking it. */
     void (*mix_half)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
                      size_t width);
+    /* The same sums, b as blocks of Q8_0, for few rows too. byte: each step a row of blocks, ldb bytes apart. spread: the blocks of 32 steps side by
+     * side as spread_byte has them, ldb of them, which is a multiple of 16; those behind width may hold anything. */
+    void (*mix_byte)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                     size_t width);
+    void (*mix_spread)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                       size_t width);
     /* One step of a softmax over pieces, for each row: m = max(top, s[0..n)), keep = exp(top - m), s = exp(s - m), sum = keep * sum + sum of s,
      * top = m. Rows are lds apart. */
     void (*soften)(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep);
@@ -78,6 +84,7 @@ void wt_kernels_ref(wt_kernels *k);
 void wt_kernels_ref_q(wt_kernels *k);
 void wt_kernels_ref_attn(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
+void wt_kernels_neon_attn(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
 void wt_kernels_neon_dot_q(wt_kernels *k);    /* this and the next need the dot product extension */
