@@ -61,8 +61,8 @@ test-arm: all build-arm/build.ninja
 	@EMULATOR='qemu-aarch64-static -cpu cortex-a53' tests/run build-arm test_kernels_q
 	@EMULATOR='qemu-aarch64-static -cpu max' HERE=$(BUILD)/witan tests/run build-arm $(ARM_TESTS) arm.sh
 
-# The same on x86-64 CPUs that this one is not, under emulation: one without AVX (from plain C alone), and one with AVX2 but without AVX-512.
-X86_TESTS = test_kernels test_kernels_q test_attention test_type test_pack test_route test_batch test_gold
+# Kernels and the command on x86-64 CPUs that this one is not, under emulation: one without AVX, and one with AVX2 but without AVX-512.
+X86_TESTS = test_kernels test_kernels_q test_type test_route
 test-x86: all
 	@tools/setup x86
 	@ninja -C $(BUILD) $(X86_TESTS:%=tests/%)
@@ -103,7 +103,7 @@ help:
 	@echo "make test-tiers  every test once for every kernel tier that this CPU has"
 	@echo "make test-debug  every test under those checks"
 	@echo "make test-arm    the kernels and what stands on them, built for AArch64, under emulation"
-	@echo "make test-x86    the same on x86-64 CPUs without AVX, and without AVX-512, under emulation"
+	@echo "make test-x86    kernels and the command on x86-64 CPUs without AVX, and without AVX-512, under emulation"
 	@echo "make fuzz        every fuzz target for FUZZ_TIME=$(FUZZ_TIME) seconds (needs clang)"
 	@echo "make bench       speed of kernels and of whole models beside the machine's limits, and what profiling adds (needs 40 GB of disk; BENCH=\"--only olmoe\")"
 	@echo "make install     install the command, the library, manual pages and completions (prefix=/usr, DESTDIR=...)"

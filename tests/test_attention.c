@@ -165,8 +165,8 @@ static void mix_of_tier(const wt_kernels *ref, const wt_kernels *k, const char *
         for (size_t n_row = 1; n_row <= MIX_ROWS; n_row++)
             for (int way = 0; way < 4; way++) {
                 mix_rows(k, tier, n_row, width, way % 2, way / 2 * 4);
-                mix_halves(k, tier, n_row, width, way % 2);
-                mix_blocks(k, tier, n_row, width, way % 2);
+                if (way < 2) mix_halves(k, tier, n_row, width, way);
+                if (way < 2) mix_blocks(k, tier, n_row, width, way);
             }
 }
 
