@@ -93,7 +93,8 @@ typedef struct witan_config {
     witan_progress_fn progress; void *progress_user;
     witan_log_fn log; void *log_user;
     int32_t threads;                    /* 0: $WITAN_THREADS, else the processors this process may run on */
-    const char *tier;                   /* the best kernels to use: "ref", "neon", "avx2", "avx512"; NULL: $WITAN_TIER, else the best there are */
+    const char *tier;                   /* the best kernels to use: "ref", "neon", "avx2", "avx512f" (AVX-512 without VNNI), "avx512"; NULL: $WITAN_TIER, else
+                                           the best there are */
     bool pin;                           /* each worker, and the calling thread from its first parallel work on, stays on a processor of its own, of those
                                            this process may use; cores before their second threads. Not done where there are more workers;
                                            undone for the calling thread by witan_ctx_free */

@@ -116,6 +116,48 @@ static void mix_halves(const wt_kernels *k, const char *tier, size_t n_row, size
     if (memcmp(y, z, sizeof y)) fail_msg("%s, %zu rows of %zu: halves give other bits than floats", tier, n_row, width);
 }
 
+/* So do blocks of Q8_0, in rows and side by side. Scales of those that do not count are NaN. */
+static void mix_blocks(const wt_kernels *k, const char *tier, size_t n_row, size_t width, bool keeps)
+{
+    enum { LD = (MIX_WIDTH + 31) / 32 * 32, ROW = LD / 32 * 34, DEEP = (MIX_STEPS + 31) / 32 };
+    static float a[MIX_ROWS * MIX_STEPS], b[DEEP * 32 * LD], y[MIX_ROWS * MIX_WIDTH], z[MIX_ROWS * MIX_WIDTH], was[MIX_ROWS * MIX_WIDTH];
+    static uint8_t rows[MIX_STEPS * ROW], side[DEEP * 34 * LD];
+    size_t blocks = (width + 31) / 32, many = (width + 15) / 16 * 16, deep;
+    float keep[MIX_ROWS];
+    int32_t n[MIX_ROWS];
+    for (size_t r = 0; r < n_row; r++) n[r] = (int32_t)(1 + r * 3 + width % 20);
+    deep = ((size_t)n[n_row - 1] + 31) / 32;
+    fill(a, MIX_ROWS * MIX_STEPS);
+    fill(keep, MIX_ROWS);
+    fill(was, MIX_ROWS * MIX_WIDTH);
+    memset(rows, 0xff, sizeof rows);
+    memset(side, 0xff, sizeof side);
+    for (size_t i = 0; i < (size_t)n[n_row - 1] * blocks; i++) {
+        float x[32];
+        fill(x, 32);
+        k->keep_byte(rows + i * 34, x, 32);
+    }
+    k->unpack[WT_Q8_0](b, rows, (size_t)n[n_row - 1] * blocks * 32);
+    memcpy(y, was, sizeof y);
+    memcpy(z, was, sizeof z);
+    k->mix(y, MIX_WIDTH, keeps ? keep : NULL, a, MIX_STEPS, n, n_row, b, blocks * 32, width);
+    k->mix_byte(z, MIX_WIDTH, keeps ? keep : NULL, a, MIX_STEPS, n, n_row, rows, blocks * 34, width);
+    if (memcmp(y, z, sizeof y)) fail_msg("%s, %zu rows of %zu: blocks give other bits than floats", tier, n_row, width);
+
+    for (size_t s = 0; s < deep; s++)
+        for (size_t j = 0; j < width; j++) {
+            uint16_t d = wt_float_to_half(draw());
+            memcpy(side + s * 34 * many + 2 * j, &d, 2);
+            for (size_t i = 0; i < 32; i++) side[(s * 34 + 2 + i) * many + j] = (uint8_t)wt_rng_below(&rng, 256);
+        }
+    for (size_t s = 0; s < deep; s++) k->spread_byte(b + s * 32 * many, side + s * 34 * many, many, width);
+    memcpy(y, was, sizeof y);
+    memcpy(z, was, sizeof z);
+    k->mix(y, MIX_WIDTH, keeps ? keep : NULL, a, MIX_STEPS, n, n_row, b, many, width);
+    k->mix_spread(z, MIX_WIDTH, keeps ? keep : NULL, a, MIX_STEPS, n, n_row, side, many, width);
+    if (memcmp(y, z, sizeof y)) fail_msg("%s, %zu rows of %zu: blocks side by side give other bits than floats", tier, n_row, width);
+}
+
 static void mix_of_tier(const wt_kernels *ref, const wt_kernels *k, const char *tier)
 {
     (void)ref;
@@ -123,7 +165,8 @@ static void mix_of_tier(const wt_kernels *ref, const wt_kernels *k, const char *
         for (size_t n_row = 1; n_row <= MIX_ROWS; n_row++)
             for (int way = 0; way < 4; way++) {
                 mix_rows(k, tier, n_row, width, way % 2, way / 2 * 4);
-                mix_halves(k, tier, n_row, width, way % 2);
+                if (way < 2) mix_halves(k, tier, n_row, width, way);
+                if (way < 2) mix_blocks(k, tier, n_row, width, way);
             }
 }
 

@@ -177,10 +177,14 @@ static void pinned_threads_stay_on_one_processor_and_the_caller_is_set_free(void
     int n[2] = { 0 }, more[3] = { 0 };
     assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
     if (CPU_COUNT(&before) < 2) skip();
+    witan_set_threads(cx, 0);
+    int32_t usual = witan_threads(cx);                                       /* of a context that pins nothing */
     witan_ctx *c = witan_ctx_new(&(witan_config){ .threads = 2, .pin = true });
     for (int round = 0; round < 50 && !(n[0] && n[1]); round++) wt_parallel(c, 2, 1, count_processors, n);
     assert_int_equal(n[0], 1);
     assert_int_equal(n[1], 1);
+    witan_set_threads(c, 0);                                                 /* as many as there were, not the one that the caller stays on */
+    assert_int_equal(witan_threads(c), usual);
     witan_set_threads(c, 3);                                                 /* one more, made after the others were pinned */
     for (int round = 0; round < 50 && !(more[0] && more[1] && more[2]); round++) wt_parallel(c, 3, 1, count_processors, more);
     for (int i = 0; i < 3; i++) assert_int_equal(more[i], CPU_COUNT(&before) < 3 ? (i == 1 ? 1 : CPU_COUNT(&before)) : 1);

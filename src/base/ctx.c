@@ -51,7 +51,7 @@ void witan_ctx_free(wt_ctx *cx)
 
 void witan_set_threads(wt_ctx *cx, int32_t n)
 {
-    if (n <= 0) n = cx->usual_threads ? cx->usual_threads : wt_cpu_count();
+    if (n <= 0) n = cx->usual_threads ? cx->usual_threads : wt_cpu_count(cx);
     cx->threads = n > WT_MAX_THREADS ? WT_MAX_THREADS : n;
 }
 

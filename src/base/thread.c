@@ -54,10 +54,12 @@ static int quota(void)
     return got == 2 && most > 0 && period > 0 && most / period < WT_MAX_THREADS ? (int)((most + period - 1) / period) : 0;
 }
 
-int32_t wt_cpu_count(void)
+int32_t wt_cpu_count(const wt_ctx *cx)
 {
+    const struct wt_pool *p = cx->pool;
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1, limit = quota();
+    if (p && CPU_COUNT(&p->before) && pthread_equal(p->caller, pthread_self())) n = CPU_COUNT(&p->before);   /* it stays on one now */
     if (limit && limit < n) n = limit;
     return n < 1 ? 1 : n > WT_MAX_THREADS ? WT_MAX_THREADS : n;
 }

@@ -17,6 +17,6 @@ wt_ctx *wt_side(wt_sides *s, int worker);
 void wt_sides_free(wt_sides *s);                         /* NULL is fine */
 
 void wt_pool_free(wt_ctx *cx);   /* ends the workers; part of freeing a context */
-int32_t wt_cpu_count(void);   /* processors this process may run on, at most its container's share */
+int32_t wt_cpu_count(const wt_ctx *cx);   /* processors the calling thread could run on before cx pinned it, at most its container's share */
 
 #endif

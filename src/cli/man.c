@@ -129,7 +129,7 @@ static const entry statuses[] = {
 
 static const entry environment[] = {
     { "WITAN_THREADS", "worker threads where `--threads` is not given" },
-    { "WITAN_TIER", "the best kernels to use: ref, neon, avx2 or avx512" },
+    { "WITAN_TIER", "the best kernels to use: ref, neon, avx2, avx512f (AVX-512 without VNNI) or avx512" },
     { "WITAN_EXACT", "1: as with \\-\\-exact" },
     { "NO_COLOR", "no colours, also on a terminal; TERM=dumb does the same and keeps progress to whole lines" },
     { 0 }

@@ -1,29 +1,13 @@
 /* The avx2 tier (AVX2, FMA, F16C): compiled with its own flags, so it holds only static functions and the fill function, and
- * uses no inline function of a shared header.
+ * uses no inline function of a header that other tiers share.
  *
  * Every dot product is one 8-lane accumulator walked from 0 to n in steps of 8 with FMA, a masked last step, and one fixed
  * tree at the end. Tiles of rows and tokens run many such accumulators side by side, which hides the latency of FMA without
  * changing any sum: a (row, token) result is the same in every tile. */
 #include "kernel/kernel.h"
 
-#include <immintrin.h>
-#include <math.h>
+#include "kernel/avx2_math.h"
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE __m256i tail_mask(size_t n)               /* n in 0..7: that many lanes */
-{
-    static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
-    return _mm256_loadu_si256((const __m256i *)(ones + 8 - n));
-}
-
-INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));   /* 0+4 1+5 2+6 3+7 */
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));                                          /* (0+4)+(2+6) (1+5)+(3+7) */
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
 
 /* R rows by T tokens; R and T are constants at every call, so the accumulators stay in registers. */
 INLINE void tile(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx, size_t n, const int R, const int T)
@@ -46,7 +30,7 @@ INLINE void tile(float *y, size_t ldy, const float *w, size_t ldw, const float *
         }
     }
     if (i < n) {
-        __m256i m = tail_mask(n - i);
+        __m256i m = first(n - i);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             __m256 wv = _mm256_maskload_ps(w + (size_t)r * ldw + i, m);
@@ -87,7 +71,7 @@ static float dot(const float *a, const float *b, size_t n)
 #define EACH8(body, last) \
     size_t i = 0; \
     for (; i + 8 <= n; i += 8) body \
-    if (i < n) { __m256i m = tail_mask(n - i); last }
+    if (i < n) { __m256i m = first(n - i); last }
 
 static void axpy(float *y, float s, const float *x, size_t n)
 {
@@ -113,29 +97,6 @@ static void scale(float *y, const float *x, float s, size_t n)
     __m256 k = _mm256_set1_ps(s);
     EACH8({ _mm256_storeu_ps(y + i, _mm256_mul_ps(k, _mm256_loadu_ps(x + i))); },
           _mm256_maskstore_ps(y + i, m, _mm256_mul_ps(k, _mm256_maskload_ps(x + i, m)));)
-}
-
-/* exp(x): x = k ln 2 + r with |r| <= ln 2 / 2, exp(r) by its Taylor polynomial to degree 7 (remainder below 4e-9 relative),
- * times 2^k in two steps so that denormal results are reached. -inf gives 0, NaN stays NaN. */
-INLINE __m256 exp8(__m256 x)
-{
-    const __m256 lo = _mm256_set1_ps(-104.0f), hi = _mm256_set1_ps(88.8f);
-    __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q), keep = x;
-    x = _mm256_min_ps(_mm256_max_ps(x, lo), hi);
-    __m256 k = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256 r = _mm256_fnmadd_ps(k, _mm256_set1_ps(0.693359375f), x);
-    r = _mm256_fnmadd_ps(k, _mm256_set1_ps(-2.12194440e-4f), r);
-    __m256 p = _mm256_set1_ps(1.0f / 5040);
-    const float c[7] = { 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1 };
-#pragma GCC unroll 7
-    for (int i = 0; i < 7; i++) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c[i]));
-    __m256i e = _mm256_cvtps_epi32(k), half = _mm256_srai_epi32(e, 1), bias = _mm256_set1_epi32(127);
-    __m256 s1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
-    __m256 s2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(e, half), bias), 23));
-    __m256 y = _mm256_mul_ps(_mm256_mul_ps(p, s1), s2);
-    y = _mm256_andnot_ps(_mm256_cmp_ps(keep, lo, _CMP_LT_OQ), y);
-    y = _mm256_blendv_ps(y, _mm256_set1_ps(INFINITY), _mm256_cmp_ps(keep, hi, _CMP_GT_OQ));
-    return _mm256_blendv_ps(y, keep, nan);
 }
 
 INLINE __m256 silu8(__m256 g, __m256 u)

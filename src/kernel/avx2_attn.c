@@ -4,16 +4,8 @@
  * same in every tile. */
 #include "kernel/kernel.h"
 
-#include <immintrin.h>
+#include "kernel/avx2_math.h"
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE __m256i first(size_t n)                   /* the first n lanes, all from 8 on */
-{
-    static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
-    return _mm256_loadu_si256((const __m256i *)(ones + 8 - (n < 8 ? n : 8)));
-}
 
 INLINE __m256 load(const float *p, __m256i m, bool all) { return all ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, m); }
 
@@ -22,20 +14,49 @@ INLINE void store(float *p, __m256i m, bool all, __m256 v)
     if (all) _mm256_storeu_ps(p, v); else _mm256_maskstore_ps(p, m, v);
 }
 
-/* Vector v of a row of b, floats or halves; masked where V is 1. */
-INLINE __m256 b_at(const void *b, size_t at, __m256i m, size_t some, const int V, const bool half)
+enum { FLOATS, HALVES, BYTES, SPREAD };          /* b: rows of floats, of halves, of blocks of Q8_0; blocks of Q8_0 side by side */
+
+INLINE __m256 halves8_at(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+
+/* Eight bytes times their scales, which is exact. */
+INLINE __m256 bytes8(__m256 scale, const void *q)
 {
-    if (!half) return load((const float *)b + at, m, V > 1);
-    const uint16_t *p = (const uint16_t *)b + at;
-    if (V > 1 || some >= 8) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)q))));
+}
+
+/* The vector at column col of step i of b; masked where V is 1, which blocks need not be. */
+INLINE __m256 b_at(const void *b, size_t i, size_t ldb, size_t col, __m256i m, size_t some, const int V, const int kind)
+{
+    if (kind == FLOATS) return load((const float *)b + i * ldb + col, m, V > 1);
+    if (kind == BYTES) {
+        const uint8_t *p = (const uint8_t *)b + i * ldb + col / 32 * 34;
+        uint16_t d;
+        memcpy(&d, p, 2);
+        return bytes8(_mm256_set1_ps(_cvtsh_ss(d)), p + 2 + col % 32);
+    }
+    if (kind == SPREAD) {
+        const uint8_t *p = (const uint8_t *)b + i / 32 * 34 * ldb;
+        return bytes8(halves8_at(p + 2 * col), p + (2 + i % 32) * ldb + col);
+    }
+    const uint16_t *p = (const uint16_t *)b + i * ldb + col;
+    if (V > 1 || some >= 8) return halves8_at(p);
     uint16_t few[8] = { 0 };
     memcpy(few, p, some * sizeof *few);
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)few));
+    return halves8_at(few);
+}
+
+/* Memory that no cache has is asked for early (avx2.c): once for the vectors of a line. */
+INLINE void ask(const void *b, size_t i, size_t ldb, size_t col, const int v, const int kind)
+{
+    const uint8_t *p = b;
+    if (kind == HALVES && v % 4 == 0) _mm_prefetch((const char *)(p + 2 * (i * ldb + col) + 4096), _MM_HINT_T0);
+    if (kind == BYTES && v % 8 == 0) _mm_prefetch((const char *)(p + i * ldb + col / 32 * 34 + 4096), _MM_HINT_T0);
+    if (kind == SPREAD && v % 8 == 0) _mm_prefetch((const char *)(p + (i / 32 * 34 + 2 + i % 32) * ldb + col + 4096), _MM_HINT_T0);
 }
 
 /* R rows by V vectors; where V is 1 it has the first `some` lanes. Rows share steps as long as all of them have any, then go on alone. */
-INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const void *b, size_t ldb, size_t some,
-                 const int R, const int V, const bool half)
+INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const void *b, size_t ldb, size_t col, size_t some,
+                 const int R, const int V, const int kind)
 {
     __m256 acc[3][8];
     __m256i m = first(some);
@@ -51,8 +72,8 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
         for (int r = 0; r < R; r++) av[r] = _mm256_set1_ps(a[(size_t)r * lda + i]);
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) {
-            if (half && v % 4 == 0) _mm_prefetch((const char *)((const uint16_t *)b + i * ldb + 8 * v) + 4096, _MM_HINT_T0);   /* as in avx2.c */
-            __m256 bv = b_at(b, i * ldb + 8 * (size_t)v, m, some, V, half);
+            ask(b, i, ldb, col + 8 * (size_t)v, v, kind);
+            __m256 bv = b_at(b, i, ldb, col + 8 * (size_t)v, m, some, V, kind);
 #pragma GCC unroll 3
             for (int r = 0; r < R; r++) acc[r][v] = _mm256_fmadd_ps(av[r], bv, acc[r][v]);
         }
@@ -62,17 +83,17 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
         for (size_t k = i; k < (size_t)n[r]; k++) {
             __m256 av = _mm256_set1_ps(a[(size_t)r * lda + k]);
 #pragma GCC unroll 8
-            for (int v = 0; v < V; v++) acc[r][v] = _mm256_fmadd_ps(av, b_at(b, k * ldb + 8 * (size_t)v, m, some, V, half), acc[r][v]);
+            for (int v = 0; v < V; v++) acc[r][v] = _mm256_fmadd_ps(av, b_at(b, k, ldb, col + 8 * (size_t)v, m, some, V, kind), acc[r][v]);
         }
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) store(y + (size_t)r * ldy + 8 * v, m, V > 1, acc[r][v]);
     }
 }
 
-#define TILE(R, V) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, (const char *)b + j * (half ? 2 : 4), ldb, width - j, R, V, half)
+#define TILE(R, V) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, b, ldb, j, width - j, R, V, kind)
 
 INLINE void mix_of(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
-                   size_t width, const bool half)
+                   size_t width, const int kind)
 {
     size_t r = 0, j;
     for (; r + 3 <= n_row; r += 3) {
@@ -89,31 +110,25 @@ INLINE void mix_of(float *y, size_t ldy, const float *keep, const float *a, size
 static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
                 size_t width)
 {
-    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, false);
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, FLOATS);
 }
 
 static void mix_half(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
                      size_t width)
 {
-    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, true);
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, HALVES);
 }
 
-/* exp(x) for x <= 0: as in avx2.c. Below -105 the result is 0, also for -inf; NaN stays NaN. */
-INLINE __m256 exp8(__m256 x)
+static void mix_byte(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                     size_t width)
 {
-    x = _mm256_max_ps(_mm256_set1_ps(-105.0f), x);            /* in this order NaN passes */
-    __m256 k = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m256 r = _mm256_fnmadd_ps(k, _mm256_set1_ps(0.693359375f), x);
-    r = _mm256_fnmadd_ps(k, _mm256_set1_ps(-2.12194440e-4f), r);
-    __m256 p = _mm256_set1_ps(1.0f / 5040);
-    const float c[7] = { 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1 };
-#pragma GCC unroll 7
-    for (int i = 0; i < 7; i++) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c[i]));
-    __m256i e = _mm256_cvtps_epi32(k), half = _mm256_srai_epi32(e, 1), bias = _mm256_set1_epi32(127);
-    __m256 s1 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
-    __m256 s2 = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(e, half), bias), 23));
-    __m256 y = _mm256_mul_ps(_mm256_mul_ps(p, s1), s2);
-    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, BYTES);
+}
+
+static void mix_spread(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                       size_t width)
+{
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, SPREAD);
 }
 
 INLINE float max8(__m256 v)
@@ -121,13 +136,6 @@ INLINE float max8(__m256 v)
     __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
-
-INLINE float sum8(__m256 v)
-{
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
 static void soften(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep)
@@ -144,11 +152,11 @@ static void soften(float *s, size_t lds, const int32_t *n, size_t n_row, float *
         most = _mm256_set1_ps(top[r]);
         for (size_t i = 0; i < len; i += 8) {
             __m256i m = first(len - i);
-            __m256 e = exp8(_mm256_sub_ps(_mm256_maskload_ps(s + i, m), most));
+            __m256 e = exp8_down(_mm256_sub_ps(_mm256_maskload_ps(s + i, m), most));
             _mm256_maskstore_ps(s + i, m, e);
             part = _mm256_add_ps(part, _mm256_and_ps(e, _mm256_castsi256_ps(m)));
         }
-        keep[r] = _mm256_cvtss_f32(exp8(_mm256_sub_ps(old, most)));
+        keep[r] = _mm256_cvtss_f32(exp8_down(_mm256_sub_ps(old, most)));
         sum[r] = keep[r] * sum[r] + sum8(part);
     }
 }
@@ -247,6 +255,8 @@ void wt_kernels_avx2_attn(wt_kernels *k)
 {
     k->mix = mix;
     k->mix_half = mix_half;
+    k->mix_byte = mix_byte;
+    k->mix_spread = mix_spread;
     k->soften = soften;
     k->turn = turn;
     k->keep_half = keep_half;

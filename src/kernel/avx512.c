@@ -1,25 +1,12 @@
 /* The avx512 tier (AVX-512 F, BW, DQ, VL): floats. Compiled with its own flags, so it holds only static functions and the fill function, and
- * uses no inline function of a shared header.
+ * uses no inline function of a header that other tiers share.
  *
  * Every dot product is one 16-lane accumulator walked from 0 to n in steps of 16 with FMA, a masked last step, and one fixed tree at the end:
  * a (row, token) result is the same in every tile. */
 #include "kernel/kernel.h"
 
-#include <immintrin.h>
-#include <math.h>
+#include "kernel/avx512_math.h"
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE __mmask16 first(size_t n) { return (__mmask16)((1u << n) - 1); }      /* n in 0..16 lanes */
-
-INLINE float sum16(__m512 v)
-{
-    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
 
 /* R rows by T tokens; R and T are constants at every call, so the accumulators stay in registers. */
 INLINE void tile(float *y, size_t ldy, const float *w, size_t ldw, const float *x, size_t ldx, size_t n, const int R, const int T)
@@ -31,7 +18,7 @@ INLINE void tile(float *y, size_t ldy, const float *w, size_t ldw, const float *
         for (int t = 0; t < T; t++) acc[r][t] = _mm512_setzero_ps();
     for (size_t i = 0; i < n; i += 16) {
         __m512 xv[4];
-        __mmask16 m = n - i < 16 ? first(n - i) : (__mmask16)0xffff;
+        __mmask16 m = first(n - i);
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++) xv[t] = _mm512_maskz_loadu_ps(m, x + (size_t)t * ldx + i);
 #pragma GCC unroll 8
@@ -71,7 +58,7 @@ static float dot(const float *a, const float *b, size_t n)
 
 /* Element-wise loops: vectors under a mask that is full but for the last. */
 #define EACH16(...) \
-    for (size_t i = 0; i < n; i += 16) { __mmask16 m = n - i < 16 ? first(n - i) : (__mmask16)0xffff; __VA_ARGS__ }
+    for (size_t i = 0; i < n; i += 16) { __mmask16 m = first(n - i); __VA_ARGS__ }
 #define LOAD(p) _mm512_maskz_loadu_ps(m, (p) + i)
 #define STORE(p, v) _mm512_mask_storeu_ps((p) + i, m, v)
 
@@ -88,27 +75,6 @@ static void scale(float *y, const float *x, float s, size_t n)
 {
     __m512 k = _mm512_set1_ps(s);
     EACH16(STORE(y, _mm512_mul_ps(k, LOAD(x)));)
-}
-
-/* exp(x): x = k ln 2 + r with |r| <= ln 2 / 2, exp(r) by its Taylor polynomial to degree 7 (remainder below 4e-9 relative), times 2^k, which
- * scalef does also where the result is denormal. -inf gives 0, NaN stays NaN. */
-INLINE __m512 exp16(__m512 x)
-{
-    const __m512 lo = _mm512_set1_ps(-104.0f), hi = _mm512_set1_ps(88.8f);
-    __mmask16 below = _mm512_cmp_ps_mask(x, lo, _CMP_LT_OQ), above = _mm512_cmp_ps_mask(x, hi, _CMP_GT_OQ), nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    __m512 keep = x;
-    x = _mm512_min_ps(_mm512_max_ps(x, lo), hi);
-    __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(k, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.0f / 5040);
-    const float c[7] = { 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1 };
-#pragma GCC unroll 7
-    for (int i = 0; i < 7; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c[i]));
-    __m512 y = _mm512_scalef_ps(p, k);
-    y = _mm512_mask_mov_ps(y, below, _mm512_setzero_ps());
-    y = _mm512_mask_mov_ps(y, above, _mm512_set1_ps(INFINITY));
-    return _mm512_mask_mov_ps(y, nan, keep);
 }
 
 static void silu_mul(float *y, const float *g, const float *u, size_t n)
@@ -151,7 +117,7 @@ INLINE void ask(const uint8_t *p) { _mm_prefetch((const char *)(p + AHEAD), _MM_
         _mm512_storeu_ps(dst + i + 16, from(_mm256_loadu_si256((const __m256i *)(p + 2 * i + 32)))); \
     } \
     for (; i < n; i += 16) { \
-        __mmask16 m = n - i < 16 ? first(n - i) : (__mmask16)0xffff; \
+        __mmask16 m = first(n - i); \
         _mm512_mask_storeu_ps(dst + i, m, from(_mm256_maskz_loadu_epi16(m, p + 2 * i))); \
     }
 

@@ -4,24 +4,47 @@
  * same in every tile. */
 #include "kernel/kernel.h"
 
-#include <float.h>
-#include <immintrin.h>
+#include "kernel/avx512_math.h"
+#include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
+enum { FLOATS, HALVES, BYTES, SPREAD };          /* b: rows of floats, of halves, of blocks of Q8_0; blocks of Q8_0 side by side */
 
-INLINE __mmask16 first(size_t n) { return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff; }
-
-/* Vector v of a row of b, floats or halves. Memory that no cache has: no mask where V says that all are whole, and ahead of use (avx512.c). */
-INLINE __m512 b_at(const void *b, size_t at, __mmask16 m, const int V, const bool half)
+/* Sixteen bytes times their scales, which is exact. */
+INLINE __m512 bytes16(__m512 scale, const void *q)
 {
-    if (!half) return _mm512_maskz_loadu_ps(m, (const float *)b + at);
-    const uint16_t *p = (const uint16_t *)b + at;
+    return _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)q))));
+}
+
+/* The vector at column col of step i of b. Memory that no cache has: no mask where V says that all are whole, nor for blocks (avx512.c). */
+INLINE __m512 b_at(const void *b, size_t i, size_t ldb, size_t col, __mmask16 m, const int V, const int kind)
+{
+    if (kind == FLOATS) return _mm512_maskz_loadu_ps(m, (const float *)b + i * ldb + col);
+    if (kind == BYTES) {
+        const uint8_t *p = (const uint8_t *)b + i * ldb + col / 32 * 34;
+        uint16_t d;
+        memcpy(&d, p, 2);
+        return bytes16(_mm512_set1_ps(_cvtsh_ss(d)), p + 2 + col % 32);
+    }
+    if (kind == SPREAD) {
+        const uint8_t *p = (const uint8_t *)b + i / 32 * 34 * ldb;
+        return bytes16(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p + 2 * col))), p + (2 + i % 32) * ldb + col);
+    }
+    const uint16_t *p = (const uint16_t *)b + i * ldb + col;
     return _mm512_cvtph_ps(V > 1 ? _mm256_loadu_si256((const __m256i *)p) : _mm256_maskz_loadu_epi16(m, p));
 }
 
+/* Asks early for it, once for the vectors of a line. */
+INLINE void ask(const void *b, size_t i, size_t ldb, size_t col, const int v, const int kind)
+{
+    const uint8_t *p = b;
+    if (kind == HALVES && v % 2 == 0) _mm_prefetch((const char *)(p + 2 * (i * ldb + col) + 4096), _MM_HINT_T0);
+    if (kind == BYTES && v % 4 == 0) _mm_prefetch((const char *)(p + i * ldb + col / 32 * 34 + 4096), _MM_HINT_T0);
+    if (kind == SPREAD && v % 4 == 0) _mm_prefetch((const char *)(p + (i / 32 * 34 + 2 + i % 32) * ldb + col + 4096), _MM_HINT_T0);
+}
+
 /* R rows by V vectors; where V is 1 it may be cut off by m. Rows share steps as long as all of them have any, then go on alone. */
-INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const void *b, size_t ldb, __mmask16 m,
-                 const int R, const int V, const bool half)
+INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, const void *b, size_t ldb, size_t col, __mmask16 m,
+                 const int R, const int V, const int kind)
 {
     __m512 acc[6][8];
     size_t i = 0;
@@ -34,8 +57,8 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
         __m512 bv[8];
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) {
-            if (half && v % 2 == 0) _mm_prefetch((const char *)((const uint16_t *)b + i * ldb + 16 * v) + 4096, _MM_HINT_T0);
-            bv[v] = b_at(b, i * ldb + 16 * (size_t)v, m, V, half);
+            ask(b, i, ldb, col + 16 * (size_t)v, v, kind);
+            bv[v] = b_at(b, i, ldb, col + 16 * (size_t)v, m, V, kind);
         }
 #pragma GCC unroll 6
         for (int r = 0; r < R; r++) {
@@ -49,74 +72,61 @@ INLINE void tile(float *y, size_t ldy, const float *keep, const float *a, size_t
         for (size_t k = i; k < (size_t)n[r]; k++) {
             __m512 av = _mm512_set1_ps(a[(size_t)r * lda + k]);
 #pragma GCC unroll 8
-            for (int v = 0; v < V; v++) acc[r][v] = _mm512_fmadd_ps(av, b_at(b, k * ldb + 16 * (size_t)v, m, V, half), acc[r][v]);
+            for (int v = 0; v < V; v++) acc[r][v] = _mm512_fmadd_ps(av, b_at(b, k, ldb, col + 16 * (size_t)v, m, V, kind), acc[r][v]);
         }
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) _mm512_mask_storeu_ps(y + (size_t)r * ldy + 16 * v, m, acc[r][v]);
     }
 }
 
-#define TILE(R, V, half) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, (const char *)b + j * (half ? 2 : 4), ldb, m, R, V, half)
-#define ROWS(R, V, half) for (; r + R <= n_row; r += R) TILE(R, V, half);
-#define COLUMN(V, half) { r = 0; ROWS(6, V, half) ROWS(4, V, half) ROWS(2, V, half) ROWS(1, V, half) }
+#define TILE(R, V, kind) tile(y + r * ldy + j, ldy, keep ? keep + r : NULL, a + r * lda, lda, n + r, b, ldb, j, m, R, V, kind)
+#define ROWS(R, V, kind) for (; r + R <= n_row; r += R) TILE(R, V, kind);
+#define COLUMN(V, kind) { r = 0; ROWS(6, V, kind) ROWS(4, V, kind) ROWS(2, V, kind) ROWS(1, V, kind) }
 
 INLINE void mix_of(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
-                   size_t width, const bool half)
+                   size_t width, const int kind)
 {
     __mmask16 m = 0xffff;
     size_t j = 0, r = 0;
-    for (; n_row == 1 && j + 128 <= width; j += 128) TILE(1, 8, half);      /* four sums alone would not hide the latency of FMA */
-    for (; j + 64 <= width; j += 64) COLUMN(4, half)
-    for (; j + 32 <= width; j += 32) COLUMN(2, half)
+    for (; n_row == 1 && j + 128 <= width; j += 128) TILE(1, 8, kind);      /* four sums alone would not hide the latency of FMA */
+    for (; j + 64 <= width; j += 64) COLUMN(4, kind)
+    for (; j + 32 <= width; j += 32) COLUMN(2, kind)
     for (; j < width; j += 16) {
         m = first(width - j);
-        COLUMN(1, half)
+        COLUMN(1, kind)
     }
 }
 
 static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
                 size_t width)
 {
-    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, false);
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, FLOATS);
 }
 
 static void mix_half(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
                      size_t width)
 {
-    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, true);
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, HALVES);
 }
 
-/* exp(x) for x <= 0: as in avx512.c. Below -105 the result is 0, also for -inf; NaN stays NaN. */
-INLINE __m512 exp16(__m512 x)
+static void mix_byte(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                     size_t width)
 {
-    x = _mm512_max_ps(_mm512_set1_ps(-105.0f), x);            /* in this order NaN passes */
-    __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(k, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.0f / 5040);
-    const float c[7] = { 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1 };
-#pragma GCC unroll 7
-    for (int i = 0; i < 7; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c[i]));
-    return _mm512_scalef_ps(p, k);
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, BYTES);
 }
 
-INLINE __m256 folded_max(__m512 v) { return _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)); }
-INLINE __m256 folded_sum(__m512 v) { return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1)); }
+static void mix_spread(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                       size_t width)
+{
+    mix_of(y, ldy, keep, a, lda, n, n_row, b, ldb, width, SPREAD);
+}
 
 INLINE float max16(__m512 v)
 {
-    __m256 a = folded_max(v);
+    __m256 a = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
     __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
-
-INLINE float sum16(__m512 v)
-{
-    __m256 a = folded_sum(v);
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
 
 static void soften(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep)
@@ -132,11 +142,11 @@ static void soften(float *s, size_t lds, const int32_t *n, size_t n_row, float *
         most = _mm512_set1_ps(top[r]);
         for (size_t i = 0; i < len; i += 16) {
             __mmask16 m = first(len - i);
-            __m512 e = exp16(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, s + i), most));
+            __m512 e = exp16_down(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, s + i), most));
             _mm512_mask_storeu_ps(s + i, m, e);
             part = _mm512_mask_add_ps(part, m, part, e);
         }
-        keep[r] = _mm512_cvtss_f32(exp16(_mm512_sub_ps(old, most)));
+        keep[r] = _mm512_cvtss_f32(exp16_down(_mm512_sub_ps(old, most)));
         sum[r] = keep[r] * sum[r] + sum16(part);
     }
 }
@@ -197,6 +207,8 @@ void wt_kernels_avx512_attn(wt_kernels *k)
 {
     k->mix = mix;
     k->mix_half = mix_half;
+    k->mix_byte = mix_byte;
+    k->mix_spread = mix_spread;
     k->soften = soften;
     k->turn = turn;
     k->spread_byte = spread_byte;

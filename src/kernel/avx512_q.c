@@ -1,8 +1,10 @@
-/* Products of weights in blocks with activations as bytes, AVX-512 with VNNI: sixteen rows in the lanes of a vector, up to 32 rows and six tokens at once.
- * The body is rows_q.h.
+/* Products of weights in blocks with activations as bytes, AVX-512: sixteen rows in the lanes of a vector, up to 32 rows and six tokens at once.
+ * The body is rows_q.h. Compiled twice, with VNNI and without.
  *
- * vpdpbusd multiplies unsigned with signed bytes. Weights are the unsigned ones, larger than their values by a power of two where they have
- * signs; what that adds to a sum is the same multiple of the token's own sum in every lane, and sums begin with its negative. */
+ * With it, vpdpbusd multiplies unsigned with signed bytes and adds four products to 32 bits. Weights are the unsigned ones, larger than their
+ * values by a power of two where they have signs; what that adds to a sum is the same multiple of the token's own sum in every lane, and sums begin
+ * with its negative. Without it, vpmaddubsw adds pairs of products to 16 bits, which cannot hold those of whole unsigned bytes: weights that
+ * fill their byte are multiplied as magnitudes, and the token's bytes take the signs, as in avx2_q.c. */
 #include "kernel/kernel.h"
 
 #include <immintrin.h>
@@ -10,7 +12,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+#ifdef __AVX512VNNI__
 enum { N_LANE = 16, MOST_ROWS = 2, MOST_TOK = 6, SIGNED_BITS = 7 };
+#else
+enum { N_LANE = 16, MOST_ROWS = 2, MOST_TOK = 6, SIGNED_BITS = 0 };
+#endif
 
 typedef __m512i vi;
 typedef __m512 vf;
@@ -37,10 +43,10 @@ INLINE vf f_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 INLINE vf f_low_half(vi a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
 INLINE vf f_high_half(vi a) { return f_low_half(v_shr(a, 16)); }
 
-/* A table of signed bytes, as bytes larger by 128. */
+/* A table of signed bytes, as bytes larger by 128 where SIGNED_BITS says so. */
 INLINE vi v_byte_table(vi i, const int8_t table[16])
 {
-    __m128i t = _mm_xor_si128(_mm_loadu_si128((const __m128i *)table), _mm_set1_epi8((char)0x80));
+    __m128i t = _mm_xor_si128(_mm_loadu_si128((const __m128i *)table), _mm_set1_epi8(SIGNED_BITS ? (char)0x80 : 0));
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), i);
 }
 
@@ -138,9 +144,11 @@ INLINE void ask_for(const bool x8, const bool soon, rows r, size_t at, size_t by
 
 /* ---- products ---------------------------------------------------------------------------------------------------------- */
 
-/* Adds to the sums four values at a time, values 4 from .. 4 to - 1 of a block. */
-INLINE void add_products(vi sum[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int from, const int to, const int R, const int T)
+/* Adds values 4 from .. 4 to - 1 of a block to the sums. */
+#ifdef __AVX512VNNI__
+INLINE void add_products(const int type, vi sum[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int from, const int to, const int R, const int T)
 {
+    (void)type;
 #pragma GCC unroll 8
     for (int j = from; j < to; j++)
 #pragma GCC unroll 8
@@ -150,6 +158,37 @@ INLINE void add_products(vi sum[MOST_ROWS][MOST_TOK], const part *w, const token
             for (int r = 0; r < R; r++) sum[r][t] = _mm512_dpbusd_epi32(sum[r][t], w[r * SPAN].w[j], xv);
         }
 }
+#else
+/* Products of bytes (at most so large, times 127, in pairs) that may be added in 16 bits; at most 4, which is what there are registers for. */
+INLINE int sums16(const int type) { return is_signed(type) ? 1 : type == WT_Q6_K ? 2 : 4; }
+
+INLINE vi products(const int type, vi w, vi x)
+{
+    if (!is_signed(type)) return _mm512_maddubs_epi16(w, x);
+    return _mm512_maddubs_epi16(_mm512_abs_epi8(w), _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x));
+}
+
+INLINE void add_products(const int type, vi sum[MOST_ROWS][MOST_TOK], const part *w, const tokens *x, const int from, const int to, const int R, const int T)
+{
+#pragma GCC unroll 8
+    for (int j = from; j < to; j += sums16(type))
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) {
+            vi some[MOST_ROWS];
+#pragma GCC unroll 4
+            for (int k = 0; k < sums16(type); k++) {
+                vi xv = v_set(u32_at((const uint8_t *)token(x, t)->q + 4 * (j + k)));
+#pragma GCC unroll 2
+                for (int r = 0; r < R; r++) {
+                    vi p = products(type, w[r * SPAN].w[j + k], xv);
+                    some[r] = k ? _mm512_add_epi16(some[r], p) : p;
+                }
+            }
+#pragma GCC unroll 2
+            for (int r = 0; r < R; r++) sum[r][t] = _mm512_add_epi32(sum[r][t], _mm512_madd_epi16(some[r], _mm512_set1_epi16(1)));
+        }
+}
+#endif
 
 /* Where the sums of a token begin: half -1 for the whole block. */
 INLINE vi begin(const wt_q8 *x, const int bits, const int half)
@@ -166,7 +205,7 @@ INLINE void dot_bytes(const int type, vf out[MOST_ROWS][MOST_TOK], const part *w
     for (int t = 0; t < T; t++)
 #pragma GCC unroll 2
         for (int r = 0; r < R; r++) sum[r][t] = begin(token(x, t), bits, in_pairs(type) ? 0 : -1);
-    add_products(sum, w, x, 0, in_pairs(type) ? 4 : 8, R, T);
+    add_products(type, sum, w, x, 0, in_pairs(type) ? 4 : 8, R, T);
 #pragma GCC unroll 2
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -179,7 +218,7 @@ INLINE void dot_bytes(const int type, vf out[MOST_ROWS][MOST_TOK], const part *w
             out[r][t] = f_mul(out[r][t], w[r * SPAN].scale[0]);
             sum[r][t] = begin(token(x, t), bits, 1);
         }
-    add_products(sum, w, x, 4, 8, R, T);
+    add_products(type, sum, w, x, 4, 8, R, T);
 #pragma GCC unroll 2
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
@@ -194,7 +233,11 @@ INLINE vf dot_mins(const part *w, const wt_q8 *x)
 EACH_LIKE(DEFINE_TILES)
 EACH(DEFINE)
 
+#ifdef __AVX512VNNI__
+void wt_kernels_vnni_q(wt_kernels *k)
+#else
 void wt_kernels_avx512_q(wt_kernels *k)
+#endif
 {
     EACH(FILL)
 }

@@ -8,7 +8,8 @@
 #include <sys/auxv.h>
 #endif
 
-static const char *const tier_name[WT_N_TIER] = { "ref", "neon", "avx2", "avx512" };
+static const char *const tier_name[WT_N_TIER] = { "ref", "neon", "avx2", "avx512f", "avx512" };
+const char wt_tier_names[] = "ref, neon, avx2, avx512f or avx512";
 
 const char *wt_tier_name(wt_tier t) { return tier_name[t]; }
 
@@ -56,7 +57,7 @@ bool wt_tier_here(wt_tier t)
 {
     if (t == WT_TIER_REF) return true;
 #if defined(__x86_64__)
-    return (t == WT_TIER_AVX2 && have_avx2()) || (t == WT_TIER_AVX512 && have_avx512());
+    return (t == WT_TIER_AVX2 && have_avx2()) || (t == WT_TIER_AVX512F && have_avx512()) || (t == WT_TIER_AVX512 && have_vnni());
 #elif defined(__aarch64__)
     return t == WT_TIER_NEON;
 #else
@@ -82,13 +83,13 @@ void wt_kernels_init(wt_kernels *k, wt_tier limit, bool exact)
     wt_kernels_ref_train(k);
 #if defined(__x86_64__)
     if (limit >= WT_TIER_AVX2) { wt_kernels_avx2(k); wt_kernels_avx2_attn(k); wt_kernels_avx2_adam(k); wt_kernels_avx2_q(k); wt_kernels_avx2_gemm(k); wt_peaks_avx2(k); }
-    if (limit >= WT_TIER_AVX512) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_adam(k); wt_kernels_avx512_gemm(k); wt_peaks_avx512(k); }
-    if (limit >= WT_TIER_AVX512 && have_vnni()) { wt_kernels_avx512_q(k); wt_peaks_vnni(k); }
+    if (limit >= WT_TIER_AVX512F) { wt_kernels_avx512(k); wt_kernels_avx512_attn(k); wt_kernels_avx512_adam(k); wt_kernels_avx512_q(k); wt_kernels_avx512_gemm(k); wt_peaks_avx512(k); }
+    if (limit >= WT_TIER_AVX512) { wt_kernels_vnni_q(k); wt_peaks_vnni(k); }
     if (limit >= WT_TIER_AVX2) wt_kernels_avx2_train(k);
-    if (limit >= WT_TIER_AVX512) wt_kernels_avx512_train(k);
-    if (limit >= WT_TIER_AVX512 && have_bf16()) { wt_kernels_avx512_bf16(k); wt_peaks_bf16(k); }
+    if (limit >= WT_TIER_AVX512F) wt_kernels_avx512_train(k);
+    if (limit >= WT_TIER_AVX512F && have_bf16()) { wt_kernels_avx512_bf16(k); wt_peaks_bf16(k); }
 #elif defined(__aarch64__)
-    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_gemm(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
+    if (limit >= WT_TIER_NEON) { wt_kernels_neon(k); wt_kernels_neon_attn(k); wt_kernels_neon_gemm(k); wt_kernels_neon_q(k); wt_peaks_neon(k); }
     if (limit >= WT_TIER_NEON && have_dot()) { wt_kernels_neon_dot_q(k); wt_peaks_neon_dot(k); }
 #endif
     k->tier = limit;

@@ -9,7 +9,9 @@
 
 #include "tensor/type.h"
 
-typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512, WT_N_TIER } wt_tier;   /* better ones last */
+/* Better ones last. AVX512F: AVX-512 F, BW, DQ, VL; AVX512: VNNI besides. */
+typedef enum wt_tier { WT_TIER_REF, WT_TIER_NEON, WT_TIER_AVX2, WT_TIER_AVX512F, WT_TIER_AVX512, WT_N_TIER } wt_tier;
+extern const char wt_tier_names[];                           /* all of them, for messages */
 
 /* Activations as bytes: 32 values with one scale, value = d q. The sums serve formats whose bytes are not centred; two of them are kept negative,
  * as they are used. */
@@ -67,6 +69,12 @@ typedef struct wt_kernels {
     /* The same sums, b as F16: faster for few rows, which would not pay for unpacking it. */
     void (*mix_half)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const uint16_t *b, size_t ldb,
                      size_t width);
+    /* The same sums, b as blocks of Q8_0, for few rows too. byte: each step a row of blocks, ldb bytes apart. spread: the blocks of 32 steps side by
+     * side as spread_byte has them, ldb of them, which is a multiple of 16; those behind width may hold anything. */
+    void (*mix_byte)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                     size_t width);
+    void (*mix_spread)(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                       size_t width);
     /* One step of a softmax over pieces, for each row: m = max(top, s[0..n)), keep = exp(top - m), s = exp(s - m), sum = keep * sum + sum of s,
      * top = m. Rows are lds apart. */
     void (*soften)(float *s, size_t lds, const int32_t *n, size_t n_row, float *top, float *sum, float *keep);
@@ -104,6 +112,7 @@ void wt_kernels_ref_train(wt_kernels *k);
 void wt_kernels_avx2_train(wt_kernels *k);
 void wt_kernels_avx512_train(wt_kernels *k);
 void wt_kernels_neon(wt_kernels *k);
+void wt_kernels_neon_attn(wt_kernels *k);
 void wt_kernels_neon_q(wt_kernels *k);
 void wt_kernels_neon_gemm(wt_kernels *k);
 void wt_peaks_neon(wt_kernels *k);
@@ -120,7 +129,8 @@ void wt_peaks_avx2(wt_kernels *k);
 void wt_kernels_avx512(wt_kernels *k);
 void wt_kernels_avx512_gemm(wt_kernels *k);
 void wt_peaks_avx512(wt_kernels *k);
-void wt_kernels_avx512_q(wt_kernels *k);      /* this and the next need VNNI besides */
+void wt_kernels_avx512_q(wt_kernels *k);
+void wt_kernels_vnni_q(wt_kernels *k);        /* this and the next need VNNI besides */
 void wt_peaks_vnni(wt_kernels *k);
 void wt_kernels_avx512_bf16(wt_kernels *k);   /* this and the next need the BF16 instructions besides */
 void wt_peaks_bf16(wt_kernels *k);

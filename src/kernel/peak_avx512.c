@@ -16,9 +16,21 @@ static double peak_f32(size_t rounds)
     return (double)rounds * 12 * 16 * 2;
 }
 
+#define ZERO(i) __m512i a##i = _mm512_setzero_si512();
+
+/* As in peak_avx2.c. */
+static double peak_i8(size_t rounds)
+{
+#define DOT(i) { __m512i v = _mm512_maddubs_epi16(x, y); __asm__ volatile("" : "+v"(v)); a##i = _mm512_add_epi32(a##i, _mm512_madd_epi16(v, one)); KEEP(i) }
+    __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5), one = _mm512_set1_epi16(1);
+    TWELVE(ZERO)
+    for (size_t i = 0; i < rounds; i++) { TWELVE(DOT) }
+    return (double)rounds * 12 * 64 * 2;
+#undef DOT
+}
+
 __attribute__((target("avx512vnni"))) static double peak_vnni(size_t rounds)
 {
-#define ZERO(i) __m512i a##i = _mm512_setzero_si512();
 #define DOT(i) a##i = _mm512_dpbusd_epi32(a##i, x, y); KEEP(i)
     __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
     TWELVE(ZERO)
@@ -40,6 +52,11 @@ __attribute__((target("avx512bf16"))) static double peak_bf16(size_t rounds)
     return (double)rounds * 16 * 32 * 2;
 }
 
-void wt_peaks_avx512(wt_kernels *k) { k->peak_f32 = peak_f32; }
+void wt_peaks_avx512(wt_kernels *k)
+{
+    k->peak_f32 = peak_f32;
+    k->peak_i8 = peak_i8;
+}
+
 void wt_peaks_vnni(wt_kernels *k) { k->peak_i8 = peak_vnni; }
 void wt_peaks_bf16(wt_kernels *k) { k->peak_bf16 = peak_bf16; }

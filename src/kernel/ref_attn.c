@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+static float half_at(const uint8_t *p) { return wt_half_to_float((uint16_t)(p[0] | p[1] << 8)); }
+
 static void mix(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const float *b, size_t ldb,
                 size_t width)
 {
@@ -25,6 +27,29 @@ static void mix_half(float *y, size_t ldy, const float *keep, const float *a, si
         for (size_t j = 0; j < width; j++) y[j] = keep ? keep[r] * y[j] : 0;
         for (size_t i = 0; i < (size_t)n[r]; i++)
             for (size_t j = 0; j < width; j++) y[j] += a[i] * wt_half_to_float(b[i * ldb + j]);
+    }
+}
+
+static void mix_byte(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                     size_t width)
+{
+    for (size_t r = 0; r < n_row; r++, y += ldy, a += lda) {
+        const uint8_t *p = b;
+        for (size_t j = 0; j < width; j++) y[j] = keep ? keep[r] * y[j] : 0;
+        for (size_t i = 0; i < (size_t)n[r]; i++, p += ldb)
+            for (size_t j = 0; j < width; j++) y[j] += a[i] * (half_at(p + j / 32 * 34) * (float)(int8_t)p[j / 32 * 34 + 2 + j % 32]);
+    }
+}
+
+static void mix_spread(float *y, size_t ldy, const float *keep, const float *a, size_t lda, const int32_t *n, size_t n_row, const void *b, size_t ldb,
+                       size_t width)
+{
+    for (size_t r = 0; r < n_row; r++, y += ldy, a += lda) {
+        for (size_t j = 0; j < width; j++) y[j] = keep ? keep[r] * y[j] : 0;
+        for (size_t i = 0; i < (size_t)n[r]; i++) {
+            const uint8_t *p = (const uint8_t *)b + i / 32 * 34 * ldb, *q = p + (2 + i % 32) * ldb;
+            for (size_t j = 0; j < width; j++) y[j] += a[i] * (half_at(p + 2 * j) * (float)(int8_t)q[j]);
+        }
     }
 }
 
@@ -84,6 +109,8 @@ void wt_kernels_ref_attn(wt_kernels *k)
 {
     k->mix = mix;
     k->mix_half = mix_half;
+    k->mix_byte = mix_byte;
+    k->mix_spread = mix_spread;
     k->soften = soften;
     k->turn = turn;
     k->keep_half = keep_half;

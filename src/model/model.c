@@ -53,7 +53,7 @@ wt_status wt_kernels_choose(wt_ctx *cx, wt_kernels *k)
 {
     wt_tier limit = WT_N_TIER - 1;
     if (*cx->tier && !wt_tier_parse(cx->tier, &limit))
-        return wt_fail(cx, WT_EARG, "kernel tier \"%s\" is unknown; expected ref, neon, avx2 or avx512", cx->tier);
+        return wt_fail(cx, WT_EARG, "kernel tier \"%s\" is unknown; expected %s", cx->tier, wt_tier_names);
     wt_kernels_init(k, limit, cx->exact);
     return WITAN_OK;
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum { ROWS = 64 /* of a block */, SPAN = 8 /* pages */, SPAN_TOKENS = SPAN * WT_PAGE };
-enum { FEW_ROWS = 6 /* mix halves faster than they are unpacked */ };
+enum { FEW_ROWS = 6 /* mix halves and bytes faster than they are unpacked */ };
 enum { MOST_PARTS = 1 << 22 /* floats kept of spans computed side by side */ };
 
 typedef struct block { int32_t first, n_tok; } block;    /* tokens of the batch */
@@ -53,6 +53,19 @@ static size_t row_at(const job *j, const block *b, size_t head, size_t r)   /* w
 
 /* ---- one block of rows ------------------------------------------------------------------------------------------------- */
 
+/* A page as it lies, for rows [from, from + n), which see at most `most` positions of it. */
+static void packed_page(const job *j, room *w, const void *keys, const void *values, size_t from, size_t n, size_t most)
+{
+    const wt_kernels *k = j->r->k;
+    float *q = w->q + from * j->d, *y = w->span.y + from * j->d;
+    bool half = j->kv->type == WT_F16;
+    if (half) k->mix_half(w->score, WT_PAGE, NULL, q, j->d, w->whole, n, keys, WT_PAGE, most);
+    else k->mix_spread(w->score, WT_PAGE, NULL, q, j->d, w->whole, n, keys, WT_PAGE, most);
+    k->soften(w->score, WT_PAGE, w->seen + from, n, w->span.top + from, w->span.sum + from, w->keep);
+    if (half) k->mix_half(y, j->d, w->keep, w->score, WT_PAGE, w->seen + from, n, values, j->d, j->d);
+    else k->mix_byte(y, j->d, w->keep, w->score, WT_PAGE, w->seen + from, n, values, wt_kv_panel_bytes(WT_Q8_0, j->kv->d_head) / WT_PAGE, j->d);
+}
+
 /* Adds one page to the rows that see any of it: those from `from` on. */
 static void page(const job *j, room *w, const block *b, size_t head, int32_t p)
 {
@@ -67,10 +80,8 @@ static void page(const job *j, room *w, const block *b, size_t head, int32_t p)
         w->seen[r] = n < WT_PAGE ? n : WT_PAGE;
     }
     j->kv->panels(j->kv->self, j->r->layer, j->seq[b->first], p, (int32_t)head, &keys, &values);
-    if (j->kv->type == WT_F16 && rows - from <= FEW_ROWS) {
-        k->mix_half(w->score, WT_PAGE, NULL, w->q + from * d, d, w->whole, rows - from, keys, WT_PAGE, (size_t)most);
-        k->soften(w->score, WT_PAGE, w->seen + from, rows - from, w->span.top + from, w->span.sum + from, w->keep);
-        k->mix_half(w->span.y + from * d, d, w->keep, w->score, WT_PAGE, w->seen + from, rows - from, values, d, d);
+    if (j->kv->type != WT_F32 && rows - from <= FEW_ROWS) {
+        packed_page(j, w, keys, values, from, rows - from, (size_t)most);
         return;
     }
     const float *kf = wt_kv_keys(k, j->kv, keys, most, w->keys);
