@@ -378,6 +378,7 @@ typedef struct witan_profile_options {
     int32_t n_ctx;            /* documents are cut here; 0: what the model was trained for */
     int32_t limit;            /* documents per domain; 0: all */
     int64_t sample_seed;      /* with limit: which documents; 0: the first ones */
+    int64_t shuffle_seed;     /* not 0: domains are exchanged among documents at random, to see what would come of no relation at all */
     const witan_plan *plan;   /* worn while profiling */
 } witan_profile_options;
 
@@ -393,6 +394,12 @@ WITAN_API const char *witan_record_domain(const witan_record *r, size_t i);
 WITAN_API int64_t witan_record_tokens(const witan_record *r, size_t domain);
 /* One sum of one expert: what is "n", "sum_g", "sum_m", "sum_gm" or "easy_ep" ... (docs/record.md); NaN: unknown. */
 WITAN_API double witan_record_get(const witan_record *r, size_t domain, int32_t layer, int32_t expert, const char *what);
+
+/* Mutual information of domain and chosen expert in one layer, in nats: sum over both of p(d, e) log(p(d, e) / (p(d) p(e))), p by counts of choices.
+ * 0: every domain uses all experts alike; at most the logarithm of the number of domains. NaN: no such layer, or one without experts. */
+WITAN_API double witan_record_information(const witan_record *r, int32_t layer);
+/* Fewest experts of a layer, on average over the layers that have experts, which get this share of a domain's choices. */
+WITAN_API double witan_record_spread(const witan_record *r, size_t domain, double share);
 
 typedef struct witan_plan_options {
     const char *score;        /* a method of kind "importance" */

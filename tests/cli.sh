@@ -9,7 +9,7 @@ sum=$(sha256sum "$M")
 # ---- help and usage
 succeed "specialize" "overview lists the commands" "$W" --help
 succeed "witan 0." "version" "$W" --version
-for c in specialize run eval inspect tokenize data methods; do
+for c in specialize run eval profile inspect tokenize data methods; do
     succeed "Example:" "help of $c has an example" "$W" $c --help
     succeed "Usage: witan $c" "help $c works too" "$W" help $c
 done
@@ -21,6 +21,7 @@ refuse 2 "not a whole number" "option of the wrong kind" "$W" run "$M" hello -n 
 refuse 2 "one argument too many" "too many arguments" "$W" inspect a b
 refuse 2 "--demos FILE is missing" "specialize without demonstrations" "$W" specialize "$M" -o "$T/new.gguf"
 refuse 2 "expected --text, --jsonl or --task" "eval without anything to measure" "$W" eval "$M"
+refuse 2 "expected --data" "profile without anything to read" "$W" profile "$M"
 
 # ---- files that are not models
 refuse 1 "cannot open" "model that does not exist" "$W" run "$T/none.gguf" hello
@@ -65,6 +66,9 @@ result "$([ "$("$W" tokenize "$root/tests/gold/vocab-spm.gguf" --decode --file "
 
 # ---- measuring
 succeed "all" "eval prints a table" "$W" eval "$M" --task "$T/data/all.test.jsonl" --limit 3
+succeed "mutual information" "profile prints a table" "$W" profile "$M" --data "$T/data/all.test.jsonl" -o "$T/profile.json"
+succeed '"information_shuffled"' "profile --json" "$W" profile "$M" --data "$T/data/all.test.jsonl" --json
+check "profile keeps the record" grep -q '"sum_g"' "$T/profile.json"
 succeed '"accuracy"' "eval --json" "$W" eval "$M" --task "$T/data/sets.test.jsonl" --jsonl "$T/data/sets.test.jsonl" --json
 "$W" eval "$M" --jsonl "$T/data/all.test.jsonl" --json -t 1 2>/dev/null | grep -v seconds >"$T/a"
 "$W" eval "$M" --jsonl "$T/data/all.test.jsonl" --json -t 2 2>/dev/null | grep -v seconds >"$T/b"

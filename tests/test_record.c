@@ -387,6 +387,28 @@ static void a_domain_that_occurs_twice_is_refused(void **state)
     witan_record_free(r);
 }
 
+/* Two domains that share nothing: ln 2. Choices 3:1 against 1:3: (3/4) ln(3/2) + (1/4) ln(1/2) = 0.130812. The same choices: 0. */
+static void information_is_what_arithmetic_by_hand_gives(void **state)
+{
+    (void)state;
+    static const struct { double a[2], b[2], want; } of[] = {
+        { { 7, 0 }, { 0, 7 }, 0.693147180559945 }, { { 3, 1 }, { 1, 3 }, 0.130812035941137 }, { { 2, 6 }, { 1, 3 }, 0 },
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        witan_record *r;
+        wt_record_domain *a, *b;
+        assert_int_equal(wt_record_new(cx, 2, (int32_t[]){ 2, 0 }, 1, &r), WITAN_OK);
+        assert_int_equal(wt_record_domain_add(r, "a", &a), WITAN_OK);
+        assert_int_equal(wt_record_domain_add(r, "b", &b), WITAN_OK);
+        for (int e = 0; e < 2; e++) { a->layer[0].sum[e].n = of[i].a[e]; b->layer[0].sum[e].n = of[i].b[e]; }
+        assert_true(fabs(witan_record_information(r, 0) - of[i].want) < 1e-14);
+        assert_true(isnan(witan_record_information(r, 1)) && isnan(witan_record_information(r, 2)) && isnan(witan_record_information(r, -1)));
+        assert_true(witan_record_spread(r, 0, 0.7) == 1 && witan_record_spread(r, 0, 0.9) == (i == 0 ? 1 : 2));
+        assert_true(isnan(witan_record_spread(r, 2, 0.9)));
+        witan_record_free(r);
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 int main(void)
 {
@@ -396,7 +418,7 @@ int main(void)
         T(documents_are_recorded_one_after_another_not_joined), T(domains_and_limits_choose_documents),
         T(demonstrations_that_are_too_short_are_refused_by_name), T(a_worn_plan_leaves_dropped_experts_without_choices),
         T(doubling_an_expert_of_the_last_layer_doubles_its_sums), T(profiling_stops_when_asked), T(bad_records_are_refused_with_their_name),
-        T(a_domain_that_occurs_twice_is_refused),
+        T(a_domain_that_occurs_twice_is_refused), T(information_is_what_arithmetic_by_hand_gives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

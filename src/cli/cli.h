@@ -36,7 +36,7 @@ typedef struct command {
     void (*tidy)(void *opts);               /* gives back what `file` took; also after an error. NULL: nothing */
 } command;
 
-extern const command cmd_specialize, cmd_run, cmd_eval, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_bench, cmd_data, cmd_methods, cmd_train, cmd_help;
+extern const command cmd_specialize, cmd_run, cmd_eval, cmd_profile, cmd_inspect, cmd_tokenize, cmd_convert, cmd_synth, cmd_bench, cmd_data, cmd_methods, cmd_train, cmd_help;
 const command *const *cli_commands(size_t *n);   /* in the order of the overview */
 const command *cli_find(const char *name);       /* NULL: no such command */
 int cli_unknown_command(const char *name);       /* says so with the nearest one; EXIT_USAGE */

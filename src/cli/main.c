@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const command *const commands[] = {
-    &cmd_specialize, &cmd_run, &cmd_eval, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_train, &cmd_methods, &cmd_help,
+    &cmd_specialize, &cmd_run, &cmd_eval, &cmd_profile, &cmd_inspect, &cmd_tokenize, &cmd_convert, &cmd_synth, &cmd_bench, &cmd_data, &cmd_train, &cmd_methods, &cmd_help,
 };
 enum { N_COMMAND = sizeof commands / sizeof *commands };
 

@@ -1,6 +1,7 @@
 /* Profiling: one streaming pass over documents that fills a calibration record. */
 #include "edit/record.h"
 
+#include "base/rng.h"
 #include "model/model.h"
 #include <string.h>
 
@@ -42,6 +43,19 @@ static wt_status documents(pass *p, const wt_docs *docs, const char *phase)
     return wt_progress(p->cx, phase, (double)docs->n, (double)docs->n, "documents");
 }
 
+/* Exchanges the domains of documents at random (Fisher and Yates). */
+static void shuffle(wt_docs *docs, int64_t seed)
+{
+    wt_rng rng;
+    wt_rng_seed(&rng, (uint64_t)seed, docs->n);
+    for (size_t i = docs->n; i > 1; i--) {
+        wt_doc *a = docs->doc + i - 1, *b = docs->doc + wt_rng_below(&rng, i);
+        const char *domain = a->domain;
+        a->domain = b->domain;
+        b->domain = domain;
+    }
+}
+
 static wt_status new_record(wt_ctx *cx, const wt_model *m, wt_record **out)
 {
     int32_t *n_exp = wt_alloc(cx, (size_t)m->cfg.n_layer, sizeof *n_exp);
@@ -72,6 +86,7 @@ wt_status witan_profile(wt_ctx *cx, const wt_model *m, const witan_profile_optio
     witan_session_options so = { .n_ctx = p.n_ctx, .n_seq = 1, .plan = o->plan };
     wt_status st;
     WT_GO(wt_docs_read(cx, o->data, false, o->domain, o->limit, o->sample_seed, &docs));
+    if (o->shuffle_seed) shuffle(&docs, o->shuffle_seed);
     WT_GO(new_record(cx, m, &r));
     WT_GO(witan_session_new(cx, m, &so, &p.s));
     p.rec = (wt_recorder){ .rec = r };
