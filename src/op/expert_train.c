@@ -11,7 +11,7 @@
 #include "op/tape.h"
 #include <string.h>
 
-enum { MOST_ROWS = 192, CHUNK = 6144 /* pairs gathered at once, unless one expert has more */ };
+enum { MOST_ROWS = 384, CHUNK = 6144 /* pairs gathered at once, unless one expert has more */ };
 
 typedef struct group { wt_expert w; size_t pair0, n_pair, d_ff; } group;
 typedef struct tile { size_t group, row, n; } tile;             /* pairs [row, row + n) in grouped order */
@@ -93,7 +93,7 @@ static wt_status slots(wt_run *r, kept *o)
 static wt_status tiles(wt_run *r, kept *o, size_t *most)
 {
     size_t rows = MOST_ROWS, n = (size_t)o->rt->n_pair;
-    while (rows > WT_GEMM_ROWS && r->cx->threads > 1 && n / rows < 8 * (size_t)r->cx->threads) rows /= 2;
+    while (rows > WT_GEMM_ROWS && r->cx->threads > 1 && n / rows < 6 * (size_t)r->cx->threads) rows /= 2;
     o->tile = wt_take_n(r->a, n / rows + o->n_grp + 1, sizeof *o->tile);
     if (!o->tile) return WITAN_ENOMEM;
     for (size_t g = 0; g < o->n_grp; g++)
