@@ -27,6 +27,7 @@ struct wt_rec {
 struct wt_tape {
     wt_ctx *cx;
     bool on;                     /* records; off while something runs that is going to run again */
+    bool training;               /* routers may draw and filters drop; off where a pass only looks */
     bool replay;                 /* something runs again: observers are silent, routes are taken from `routes` */
     bool checkpoint;             /* option: keep only the inputs of layers */
     bool half;                   /* option: what is kept of experts is BF16 */
