@@ -612,16 +612,19 @@ typedef struct witan_train_result {
 WITAN_API witan_status witan_train(witan_ctx *cx, const witan_train_options *opts, witan_train_result *out);
 
 typedef struct witan_train_bench_result {
-    int32_t threads, tokens;      /* of a step */
+    int32_t threads, rows, n_ctx; /* rows of a step, and tokens of a row */
     int64_t n_param, n_param_active;
-    double forward, backward, optimizer;   /* seconds of the median step; backward holds the gradients' norm too */
     double median, min, max;      /* tokens per second of whole steps */
-    double ops_per_token;         /* of the products that a token needs, see docs/training.md */
-    double share;                 /* ops_per_token x median over the machine's peak on floats */
-    int64_t bytes;                /* of weights, gradients and optimizer */
+    double forward, backward, optimizer;   /* seconds of the median step: passes without and with gradients, and what comes after them */
+    double ops_per_token;         /* of the products that a token needs: 6 for each weight of a matrix it uses, the head's too, and 12 n_head d_head for each
+                                     token that it sees in a layer, (n_ctx + 1) / 2 on average */
+    double limit;                 /* tokens per second that the machine's arithmetic on floats allows */
+    double share;                 /* median / limit */
+    int64_t bytes;                /* of weights, gradients, and what the learning rule keeps */
 } witan_train_bench_result;
-/* Speed of training with random tokens and the shape, batch, optimizer and balance of opts; its data, folder and schedule do not matter. */
-WITAN_API witan_status witan_train_bench(witan_ctx *cx, const witan_machine *machine, const witan_train_options *opts, int32_t repeat,
+/* Speed of training with random tokens, in windows: forward, backward, norm and step. Of opts count init, or the shape and n_vocab; batch, n_ctx, accumulate,
+ * optim, router, filter, balance, recompute, half, half_products. A model with fresh weights stands in $TMPDIR, or /tmp, for a moment. */
+WITAN_API witan_status witan_train_bench(witan_ctx *cx, const witan_machine *machine, const witan_train_options *opts, int32_t n_vocab, int32_t repeat,
                                          witan_train_bench_result *out);
 
 #ifdef __cplusplus

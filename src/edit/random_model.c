@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POOL = 1 << 19 /* values */, POOLS = 6, PIECE = 1 << 22 /* values of one write */, SLOT = 24 /* bytes of a token's text */ };
+enum { POOL = 1 << 19 /* values */, POOLS = 6, PIECE = 1 << 22 /* values of one write */ };
 
 typedef struct pool { int32_t type; float scale; uint64_t used; uint8_t *data; } pool;
 
@@ -33,40 +33,6 @@ typedef struct job {
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------ */
 
-/* One end token, the 256 bytes in gpt-2's alphabet, and as many unused tokens as the true vocabulary has more. */
-static wt_status vocabulary(job *j)
-{
-    size_t n = (size_t)j->d->n_vocab, hidden = 0;
-    char *text = wt_alloc(j->cx, n, SLOT);
-    wt_str *tok = wt_alloc(j->cx, n, sizeof *tok);
-    int32_t *type = wt_alloc(j->cx, n, sizeof *type);
-    wt_status st = text && tok && type ? WITAN_OK : WT_ENOMEM;
-    for (size_t i = 0; st == WITAN_OK && i < n; i++) {
-        char *s = text + SLOT * i;
-        unsigned b = (unsigned)i - 1;
-        bool shown = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
-        unsigned c = i && i <= 256 ? shown ? b : 256 + (unsigned)hidden++ : 0;
-        if (!i) strcpy(s, "<|endoftext|>");
-        else if (i > 256) snprintf(s, SLOT, "<unused%d>", (int)(i - 257));
-        else if (c < 128) snprintf(s, SLOT, "%c", (char)c);
-        else snprintf(s, SLOT, "%c%c", (char)(0xC0 | c >> 6), (char)(0x80 | (c & 63)));
-        tok[i] = (wt_str){ s, strlen(s) };
-        type[i] = !i ? 3 : i > 256 ? 5 : 1;
-    }
-    if (st == WITAN_OK) st = wt_gguf_put_str(j->out, "tokenizer.ggml.model", "gpt2");
-    if (st == WITAN_OK) st = wt_gguf_put_str(j->out, "tokenizer.ggml.pre", j->d->pre);
-    if (st == WITAN_OK) st = wt_gguf_put_strs(j->out, "tokenizer.ggml.tokens", tok, n);
-    if (st == WITAN_OK) st = wt_gguf_put_i32s(j->out, "tokenizer.ggml.token_type", type, n);
-    if (st == WITAN_OK) st = wt_gguf_put_strs(j->out, "tokenizer.ggml.merges", tok, 0);
-    if (st == WITAN_OK) st = wt_gguf_put_u32(j->out, "tokenizer.ggml.bos_token_id", 0);
-    if (st == WITAN_OK) st = wt_gguf_put_u32(j->out, "tokenizer.ggml.eos_token_id", 0);
-    if (st == WITAN_OK) st = wt_gguf_put_bool(j->out, "tokenizer.ggml.add_bos_token", false);
-    wt_free(j->cx, text);
-    wt_free(j->cx, tok);
-    wt_free(j->cx, type);
-    return st;
-}
-
 static wt_status metadata(job *j, const witan_random_options *o)
 {
     wt_text entry;
@@ -74,7 +40,7 @@ static wt_status metadata(job *j, const witan_random_options *o)
     wt_status st = name ? wt_shape_keys(j->out, j->d, name, wt_file_type(j->type[WT_PART_EXPERT])) : WT_ENOMEM;
     wt_free(j->cx, name);
     WT_TRY(st);
-    WT_TRY(vocabulary(j));
+    WT_TRY(wt_shape_vocabulary(j->cx, j->out, j->d->n_vocab, j->d->pre));
     wt_history_begin(&entry, j->cx, "random weights", "", o->command);
     wt_history_str(&entry, "dimensions", j->d->name);
     wt_text_printf(&entry, ",\"seed\":%lld", (long long)j->seed);

@@ -2,6 +2,7 @@
 #include "model/shape.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------ */
 
@@ -45,6 +46,43 @@ wt_status wt_shape_keys(wt_gguf_out *out, const wt_dims *d, const char *name, in
         WT_TRY(key(&k, "expert_feed_forward_length", d->d_ff_exp));
     }
     return d->d_ff_shared ? key(&k, "expert_shared_feed_forward_length", d->d_ff_shared) : WITAN_OK;
+}
+
+/* ---- vocabulary ------------------------------------------------------------------------------------------------------ */
+
+enum { SLOT = 24 };              /* bytes of a token's text */
+
+wt_status wt_shape_vocabulary(wt_ctx *cx, wt_gguf_out *out, int32_t n_vocab, const char *pre)
+{
+    size_t n = (size_t)n_vocab, hidden = 0;
+    char *text = wt_alloc(cx, n, SLOT);
+    wt_str *tok = wt_alloc(cx, n, sizeof *tok);
+    int32_t *type = wt_alloc(cx, n, sizeof *type);
+    wt_status st = text && tok && type ? WITAN_OK : WT_ENOMEM;
+    for (size_t i = 0; st == WITAN_OK && i < n; i++) {
+        char *s = text + SLOT * i;
+        unsigned b = (unsigned)i - 1;
+        bool shown = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
+        unsigned c = i && i <= 256 ? shown ? b : 256 + (unsigned)hidden++ : 0;
+        if (!i) strcpy(s, "<|endoftext|>");
+        else if (i > 256) snprintf(s, SLOT, "<unused%d>", (int)(i - 257));
+        else if (c < 128) snprintf(s, SLOT, "%c", (char)c);
+        else snprintf(s, SLOT, "%c%c", (char)(0xC0 | c >> 6), (char)(0x80 | (c & 63)));
+        tok[i] = (wt_str){ s, strlen(s) };
+        type[i] = !i ? 3 : i > 256 ? 5 : 1;
+    }
+    if (st == WITAN_OK) st = wt_gguf_put_str(out, "tokenizer.ggml.model", "gpt2");
+    if (st == WITAN_OK) st = wt_gguf_put_str(out, "tokenizer.ggml.pre", pre);
+    if (st == WITAN_OK) st = wt_gguf_put_strs(out, "tokenizer.ggml.tokens", tok, n);
+    if (st == WITAN_OK) st = wt_gguf_put_i32s(out, "tokenizer.ggml.token_type", type, n);
+    if (st == WITAN_OK) st = wt_gguf_put_strs(out, "tokenizer.ggml.merges", tok, 0);
+    if (st == WITAN_OK) st = wt_gguf_put_u32(out, "tokenizer.ggml.bos_token_id", 0);
+    if (st == WITAN_OK) st = wt_gguf_put_u32(out, "tokenizer.ggml.eos_token_id", 0);
+    if (st == WITAN_OK) st = wt_gguf_put_bool(out, "tokenizer.ggml.add_bos_token", false);
+    wt_free(cx, text);
+    wt_free(cx, tok);
+    wt_free(cx, type);
+    return st;
 }
 
 /* ---- tensors --------------------------------------------------------------------------------------------------------- */

@@ -20,6 +20,9 @@ typedef struct wt_dims {
  * wants it; -1: unknown. */
 wt_status wt_shape_keys(wt_gguf_out *out, const wt_dims *d, const char *name, int32_t file_type);
 
+/* A vocabulary that knows bytes only: one end token, the 256 bytes in gpt-2's alphabet, and unused tokens up to n_vocab. */
+wt_status wt_shape_vocabulary(wt_ctx *cx, wt_gguf_out *out, int32_t n_vocab, const char *pre);
+
 /* One tensor: name (valid during the call), shape slowest first. */
 typedef wt_status (*wt_shape_fn)(void *arg, const char *name, int32_t n_dim, const int64_t *shape);
 /* Calls see for every tensor, always in the same order: embedding, last norm, head, then layer by layer. Stops at an error and returns it. */

@@ -237,9 +237,8 @@ wt_status wt_train_config_same(wt_ctx *cx, const char *path, const witan_train_o
 
 /* ---- what is missing ---------------------------------------------------------------------------------------------------- */
 
-static wt_status shape(wt_ctx *cx, witan_train_options *o)
+wt_status wt_train_config_shape(wt_ctx *cx, witan_train_options *o)
 {
-    if (!o->tokenizer) return wt_fail(cx, WT_EARG, "train: tokenizer is missing: a GGUF with the vocabulary of the fresh model (or init, a model to go on from)");
     if (!o->n_head_kv) o->n_head_kv = o->n_head;
     if (!o->d_head && o->d_model % o->n_head) return wt_fail(cx, WT_EARG, "train: d_model %d is no multiple of n_head %d: say d_head", o->d_model, o->n_head);
     if (!o->d_head) o->d_head = o->d_model / o->n_head;
@@ -253,7 +252,9 @@ static wt_status shape(wt_ctx *cx, witan_train_options *o)
 
 wt_status wt_train_config_check(wt_ctx *cx, witan_train_options *o)
 {
-    if (!o->init) WT_TRY(shape(cx, o));
+    if (!o->init && !o->tokenizer)
+        return wt_fail(cx, WT_EARG, "train: tokenizer is missing: a GGUF with the vocabulary of the fresh model (or init, a model to go on from)");
+    if (!o->init) WT_TRY(wt_train_config_shape(cx, o));
     if (o->accumulate > o->batch) return wt_fail(cx, WT_EARG, "train: %d micro-batches of a batch of %d rows", o->accumulate, o->batch);
     if (o->batch % o->accumulate) return wt_fail(cx, WT_EARG, "train: a batch of %d rows does not fall into %d equal micro-batches", o->batch, o->accumulate);
     if (o->ema_final && o->ema <= 0) return wt_fail(cx, WT_EARG, "train: ema_final without ema: there is no running mean of the weights");

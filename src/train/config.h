@@ -12,6 +12,8 @@ wt_status wt_train_config_text(wt_ctx *cx, const witan_train_options *o, char **
 wt_status wt_train_config_same(wt_ctx *cx, const char *path, const witan_train_options *o);
 /* What contradicts itself, or is missing. Fills in what follows from the rest (heads of keys and values, width of heads). */
 wt_status wt_train_config_check(wt_ctx *cx, witan_train_options *o);
+/* The shape of a fresh model, as part of it. */
+wt_status wt_train_config_shape(wt_ctx *cx, witan_train_options *o);
 /* Cuts "a,b,c" at its commas, in place; *list [n] is handed over and points into text. */
 wt_status wt_train_list(wt_ctx *cx, char *text, const char ***list, size_t *n);
 

@@ -24,7 +24,7 @@ typedef struct job {
 
 /* ---- shape ------------------------------------------------------------------------------------------------------------- */
 
-static wt_status dims_of(wt_ctx *cx, const witan_train_options *o, const wt_gguf *vocab, wt_dims *d)
+static wt_status dims_of(wt_ctx *cx, const witan_train_options *o, int32_t n_vocab, wt_dims *d)
 {
     const wt_arch *a = NULL;
     char known[256] = "";
@@ -33,17 +33,14 @@ static wt_status dims_of(wt_ctx *cx, const witan_train_options *o, const wt_gguf
         if (!strcmp((*p)->name, o->arch)) a = *p;
         snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", (*p)->name);
     }
-    const wt_kv *tokens = wt_gguf_kv(vocab, "tokenizer.ggml.tokens");
     if (!a) return wt_fail(cx, WT_EARG, "train: no family \"%s\"; there are: %s", o->arch, known);
     if (a->experts == WT_ALWAYS && !o->n_exp) return wt_fail(cx, WT_EARG, "train: family %s has experts; n_exp is 0", a->name);
     if (a->experts == WT_NEVER && o->n_exp) return wt_fail(cx, WT_EARG, "train: family %s has no experts; n_exp is %d", a->name, o->n_exp);
     if (o->d_ff_shared && !a->shared) return wt_fail(cx, WT_EARG, "train: family %s has no shared expert; d_ff_shared is %d", a->name, o->d_ff_shared);
     if (a->shared && !o->d_ff_shared) return wt_fail(cx, WT_EARG, "train: family %s has a shared expert: say its width, d_ff_shared", a->name);
-    if (!tokens || tokens->type != WT_KV_ARRAY || !tokens->count || tokens->count > INT32_MAX)
-        return wt_fail(cx, WT_EFORMAT, "%s: holds no vocabulary (tokenizer.ggml.tokens)", o->tokenizer);
     *d = (wt_dims){ .arch = a->name, .n_layer = o->n_layer, .d_model = o->d_model, .n_head = o->n_head, .n_head_kv = o->n_head_kv, .d_head = o->d_head,
                     .d_ff = o->n_exp ? 0 : o->d_ff, .n_exp = o->n_exp, .n_used = o->n_exp ? o->n_used : 0, .d_ff_exp = o->n_exp ? o->d_ff_exp : 0,
-                    .d_ff_shared = o->d_ff_shared, .n_vocab = (int32_t)tokens->count, .n_ctx = o->n_ctx, .rope_base = (float)o->rope_base,
+                    .d_ff_shared = o->d_ff_shared, .n_vocab = n_vocab, .n_ctx = o->n_ctx, .rope_base = (float)o->rope_base,
                     .eps = (float)o->norm_eps, .tied = o->tied, .bias = a->bias, .qk_full = a->qk_norm == WT_QK_FULL, .qk_head = a->qk_norm == WT_QK_HEAD };
     return WITAN_OK;
 }
@@ -52,7 +49,8 @@ static wt_status metadata(job *j, const wt_dims *d, const wt_gguf *vocab)
 {
     wt_text entry;
     WT_TRY(wt_shape_keys(j->out, d, j->o->name ? j->o->name : "fresh", 0));
-    for (size_t i = 0; i < vocab->n_kv; i++)
+    if (!vocab) WT_TRY(wt_shape_vocabulary(j->cx, j->out, d->n_vocab, "gpt-2"));
+    for (size_t i = 0; vocab && i < vocab->n_kv; i++)
         if (!strncmp(vocab->kv[i].key, "tokenizer.", 10)) WT_TRY(wt_gguf_put_raw(j->out, vocab->kv + i));
     WT_TRY(wt_gguf_put_str(j->out, "witan.version", WITAN_VERSION));
     wt_history_begin(&entry, j->cx, "fresh weights", "", NULL);
@@ -114,10 +112,13 @@ static wt_status tensor(void *arg, const char *name, int32_t n_dim, const int64_
     return fill(j, name, n, strstr(name, ".bias") != NULL, 0);
 }
 
-static wt_status make(job *j, const wt_gguf *vocab)
+static wt_status make(job *j, const wt_gguf *vocab, int32_t n_vocab)
 {
     wt_dims d;
-    WT_TRY(dims_of(j->cx, j->o, vocab, &d));
+    const wt_kv *tokens = vocab ? wt_gguf_kv(vocab, "tokenizer.ggml.tokens") : NULL;
+    if (vocab && (!tokens || tokens->type != WT_KV_ARRAY || !tokens->count || tokens->count > INT32_MAX))
+        return wt_fail(j->cx, WT_EFORMAT, "%s: holds no vocabulary (tokenizer.ggml.tokens)", j->o->tokenizer);
+    WT_TRY(dims_of(j->cx, j->o, tokens ? (int32_t)tokens->count : n_vocab, &d));
     WT_TRY(metadata(j, &d, vocab));
     WT_TRY(wt_shape_walk(&d, tensor, j));
     j->write = true;
@@ -125,13 +126,13 @@ static wt_status make(job *j, const wt_gguf *vocab)
     return wt_shape_walk(&d, tensor, j);
 }
 
-wt_status wt_fresh_model(wt_ctx *cx, const witan_train_options *o, const char *path)
+wt_status wt_fresh_model(wt_ctx *cx, const witan_train_options *o, int32_t n_vocab, const char *path)
 {
     job j = { .cx = cx, .o = o, .buf = wt_realloc(cx, NULL, PIECE, sizeof(float)) };
     wt_gguf *vocab = NULL;
-    wt_status st = j.buf ? wt_gguf_open(cx, o->tokenizer, &vocab) : WT_ENOMEM;
+    wt_status st = !j.buf ? WT_ENOMEM : o->tokenizer ? wt_gguf_open(cx, o->tokenizer, &vocab) : WITAN_OK;
     if (st == WITAN_OK) st = wt_gguf_out_open(cx, path, &j.out);
-    if (st == WITAN_OK) st = make(&j, vocab);
+    if (st == WITAN_OK) st = make(&j, vocab, n_vocab);
     if (st == WITAN_OK) st = wt_gguf_out_commit(&j.out); else wt_gguf_out_abort(&j.out);
     wt_gguf_free(vocab);
     wt_free(cx, j.buf);

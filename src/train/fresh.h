@@ -6,8 +6,8 @@
 #include "moe/balance.h"
 
 /* Writes a model of fresh weights with the shape that o states, in F32: matrices normal with o->init_std, norms 1, biases 0. Depends on the shape and the
- * seed alone, not on the threads. */
-wt_status wt_fresh_model(wt_ctx *cx, const witan_train_options *o, const char *path);
+ * seed alone, not on the threads. n_vocab: 0, or where no tokenizer is named the size of a vocabulary of bytes. */
+wt_status wt_fresh_model(wt_ctx *cx, const witan_train_options *o, int32_t n_vocab, const char *path);
 
 /* Writes the weights of t with the metadata of its model and an entry of their history. How the command was called is left out of both files: a run that
  * was interrupted and resumed gives the same bytes. */

@@ -80,7 +80,7 @@ static wt_status open_model(wt_training *r)
     if (r->o.init) return witan_model_open(r->cx, r->o.init, &mo, &r->m);
     char *path = in_folder(r, "init.gguf");
     wt_status st = path ? WITAN_OK : WT_ENOMEM;
-    if (st == WITAN_OK && access(path, F_OK)) st = wt_fresh_model(r->cx, &r->o, path);
+    if (st == WITAN_OK && access(path, F_OK)) st = wt_fresh_model(r->cx, &r->o, 0, path);
     if (st == WITAN_OK) st = witan_model_open(r->cx, path, &mo, &r->m);
     wt_free(r->cx, path);
     return st;
