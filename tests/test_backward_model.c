@@ -592,6 +592,109 @@ static void frozen_weights_cost_the_others_nothing(void **state)
     world_free(&w);
 }
 
+/* Selection biases change who is chosen, in training as in inference, and nothing else; a balance method's own takes the place of the model's. */
+static void selection_biases_choose_and_do_not_weigh(void **state)
+{
+    (void)state;
+    world w;
+    wt_train_result r;
+    world_open(&w, "tiny-olmoe", NULL, 2);
+    wt_pass_free(w.p);
+    wt_trainable_free(w.t);
+    witan_model_free(w.m);
+    assert_int_equal(witan_model_open(w.cx, fault_path("tiny-olmoe"), NULL, &w.m), WITAN_OK);
+    assert_int_equal(wt_trainable_open(w.cx, w.m, true, &w.t), WITAN_OK);
+    assert_int_equal(wt_pass_open(w.cx, w.t, &w.p), WITAN_OK);
+    wt_weight *bias = wt_trainable_find(w.t, "blk.1.exp_probs_b.bias");
+    assert_true(bias && bias->frozen && bias->n == 8 && wt_trainable_find(w.t, "blk.0.exp_probs_b.bias"));
+    wt_train_options o = plain(&w);
+    bias->w[3] = bias->w[6] = 5;
+    assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+    for (int e = 0; e < 8; e++) assert_int_equal(r.layer[1].count[e], e == 3 || e == 6 ? N_TOK : 0);
+    check_model(&w, "biased", 0.01);
+    balance(&w, "bias-free", "u=0.5");
+    o.balance = w.balance;
+    assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+    assert_true(r.layer[1].count[3] != N_TOK || r.layer[1].count[6] != N_TOK);
+    int64_t first[8];
+    memcpy(first, r.layer[1].count, sizeof first);
+    assert_memory_equal(w.balance->count[1], first, sizeof first);
+    wt_balance_after_step(w.balance);
+    float now[8];
+    assert_true(wt_balance_bias(w.balance, 1, now));
+    for (int e = 0; e < 8; e++) assert_true(now[e] == (first[e] * 8 > N_TOK * 2 ? -0.5f : first[e] * 8 < N_TOK * 2 ? 0.5f : 0));
+    assert_true(wt_balance_take_bias(w.balance, 1, bias->w));
+    o.forward_only = true;                       /* looks, and leaves no count */
+    assert_int_equal(wt_pass_run(w.p, &w.b, &o, &r), WITAN_OK);
+    for (int e = 0; e < 8; e++) assert_true(r.layer[1].count[e] == (e == 3 || e == 6 ? N_TOK : 0) && w.balance->count[1][e] == 0);
+    world_free(&w);
+}
+
+/* ---- faults -------------------------------------------------------------------------------------------------------------- */
+
+static wt_status scene(witan_ctx *cx, void *arg)
+{
+    world *w = arg;
+    witan_model *m = NULL;
+    wt_trainable *t = NULL;
+    wt_pass *p = NULL;
+    wt_balance_set *set = NULL;
+    wt_train_result r;
+    wt_train_options o = { .scale = 1, .balance_scale = 1, .checkpoint = true, .half = true };
+    wt_status st = witan_model_open(cx, fault_path("tiny-qwen2moe"), NULL, &m);
+    if (st == WITAN_OK) st = wt_trainable_open(cx, m, true, &t);
+    if (st == WITAN_OK) st = wt_pass_open(cx, t, &p);
+    if (st == WITAN_OK) st = wt_balance_open(cx, 2, (int32_t[]){ 12, 12 }, &set);
+    if (st == WITAN_OK) st = wt_balance_add(set, "bip", NULL);
+    if (st == WITAN_OK) st = wt_balance_add(set, "z-loss", "c=0.5");
+    o.balance = set;
+    for (int i = 0; st == WITAN_OK && i < 2; i++) st = wt_pass_run(p, &w->b, &o, &r);
+    wt_balance_free(set);
+    wt_pass_free(p);
+    wt_trainable_free(t);
+    witan_model_free(m);
+    return st;
+}
+
+static void a_failing_allocation_leaks_nothing(void **state)
+{
+    (void)state;
+    world w;
+    world_open(&w, "tiny-qwen2moe", NULL, 1);
+    assert_true(fault_each(FAULT_ALLOC, scene, &w, NULL, 2000) > 30);
+    world_free(&w);
+}
+
+/* After the first pass nothing is allocated any more. */
+static void steady_state_allocates_nothing(void **state)
+{
+    (void)state;
+    world w;
+    fault f = { 0 };
+    world_open(&w, "tiny-qwen2moe", NULL, 1);
+    witan_ctx *cx = fault_ctx(&f);
+    witan_model *m;
+    wt_trainable *t;
+    wt_pass *p;
+    wt_train_result r;
+    assert_int_equal(witan_model_open(cx, fault_path("tiny-qwen2moe"), NULL, &m), WITAN_OK);
+    assert_int_equal(wt_trainable_open(cx, m, false, &t), WITAN_OK);
+    assert_int_equal(wt_pass_open(cx, t, &p), WITAN_OK);
+    for (int way = 0; way < 2; way++) {
+        wt_train_options o = { .scale = 1, .balance_scale = 1, .checkpoint = way };
+        assert_int_equal(wt_pass_run(p, &w.b, &o, &r), WITAN_OK);
+        long before = f.count[FAULT_ALLOC];
+        for (int i = 0; i < 3; i++) assert_int_equal(wt_pass_run(p, &w.b, &o, &r), WITAN_OK);
+        assert_int_equal(f.count[FAULT_ALLOC], before);
+    }
+    wt_pass_free(p);
+    wt_trainable_free(t);
+    witan_model_free(m);
+    witan_ctx_free(cx);
+    assert_int_equal(f.live, 0);
+    world_free(&w);
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -600,7 +703,8 @@ int main(void)
         T(threads_and_checkpoints_change_no_bit), T(gradients_add_up), T(bf16_changes_gradients_a_little), T(packing_changes_rounding_only),
         T(training_forward_is_what_inference_computes), T(every_kind_of_router_has_the_gradient_of_the_loss),
         T(balance_losses_have_the_gradients_of_their_values), T(bad_batches_are_refused_and_good_ones_still_work), T(figures_per_domain_add_up),
-        T(frozen_weights_cost_the_others_nothing),
+        T(frozen_weights_cost_the_others_nothing), T(selection_biases_choose_and_do_not_weigh), T(a_failing_allocation_leaks_nothing),
+        T(steady_state_allocates_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fault_folder_free();

@@ -116,6 +116,67 @@ static void element_wise_of_tier(const scene *s) { each_length_of(s, element_wis
 
 static void element_wise_kernels_equal_ref_at_every_length(void **state) { (void)state; each_tier(element_wise_of_tier); }
 
+/* Of silu(g) u: all three results, and in place of what they are made from. */
+static void silu_back(const scene *s)
+{
+    buffer b[6];
+    float size[ROOM], *g = random_room(b, s), *u = random_room(b + 1, s), *d = random_room(b + 2, s), *dg = room(b + 3, s), *du = room(b + 4, s), *h = room(b + 5, s);
+    float rg[ROOM], ru[ROOM], rh[ROOM], total = 1;
+    for (size_t i = 0; i < s->n; i++) {
+        size[i] = 1 + fabsf(g[i] * u[i] * d[i]) + fabsf(g[i] * d[i]) + fabsf(u[i] * d[i]);
+        total += size[i];
+    }
+    float expected = s->ref.silu_mul_back(rg, ru, rh, g, u, d, 0.7f, s->n), found = s->k.silu_mul_back(dg, du, h, g, u, d, 0.7f, s->n);
+    if (!(fabsf(found - expected) <= 1e-6f * total)) fail_msg("%s, n %zu: sum is %.9g, ref has %.9g", wt_tier_name(s->k.tier), s->n, found, expected);
+    close_to(s, "silu_mul_back, gate", dg, rg, size, 1e-6f);
+    close_to(s, "silu_mul_back, up", du, ru, size, 1e-6f);
+    close_to(s, "silu_mul_back, h", h, rh, size, 1e-6f);
+    for (int i = 3; i < 6; i++) untouched(b + i, s, "silu_mul_back");
+    assert_true(s->k.silu_mul_back(dg, du, NULL, g, u, d, 0.7f, s->n) == found);
+    assert_true(s->k.silu_mul_back(g, u, d, g, u, d, 0.7f, s->n) == found);
+    close_to(s, "silu_mul_back in place, gate", g, dg, size, 0);
+    close_to(s, "silu_mul_back in place, up", u, du, size, 0);
+    close_to(s, "silu_mul_back in place, h", d, h, size, 0);
+    for (int i = 0; i < 3; i++) untouched(b + i, s, "silu_mul_back in place");
+}
+
+static void add_mul(const scene *s)
+{
+    buffer ba, bb, by;
+    float size[ROOM], r[ROOM], *a = random_room(&ba, s), *b = random_room(&bb, s), *y = random_room(&by, s);
+    for (size_t i = 0; i < s->n; i++) {
+        r[i] = y[i];
+        size[i] = fabsf(y[i]) + fabsf(a[i] * b[i]);
+    }
+    s->ref.add_mul(r, -0.3f, a, b, s->n);
+    s->k.add_mul(y, -0.3f, a, b, s->n);
+    close_to(s, "add_mul", y, r, size, 1e-6f);
+    untouched(&by, s, "add_mul");
+}
+
+static void keep_bf16(const scene *s)
+{
+    buffer b;
+    uint16_t found[ROOM + 8], expected[ROOM];
+    float *x = random_room(&b, s);
+    for (size_t i = 0; i < ROOM + 8; i++) found[i] = 0xABCD;
+    if (s->n > 2) { x[s->n - 1] = NAN; x[s->n - 2] = -INFINITY; x[s->n - 3] = 1.00390625f; }      /* the last is a tie */
+    s->ref.keep_bf16(expected, x, s->n);
+    s->k.keep_bf16(found, x, s->n);
+    for (size_t i = 0; i < s->n; i++)
+        if (found[i] != expected[i]) fail_msg("%s, n %zu: %g as BF16 is %04x, ref has %04x", wt_tier_name(s->k.tier), s->n, x[i], found[i], expected[i]);
+    for (size_t i = s->n; i < ROOM + 8; i++) assert_int_equal(found[i], 0xABCD);
+}
+
+static void training_of_tier(const scene *s)
+{
+    each_length_of(s, silu_back);
+    each_length_of(s, add_mul);
+    each_length_of(s, keep_bf16);
+}
+
+static void kernels_of_training_equal_ref_at_every_length(void **state) { (void)state; each_tier(training_of_tier); }
+
 static void silu_far_out(const scene *s)
 {
     static const float g[] = { -3e38f, -200, -104, -90, -88, -60, -1e-30f, 0, 1e-30f, 60, 88, 90, 200, 3e38f };
@@ -334,6 +395,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(element_wise_kernels_equal_ref_at_every_length),
         cmocka_unit_test(silu_is_right_far_from_zero),
+        cmocka_unit_test(kernels_of_training_equal_ref_at_every_length),
         cmocka_unit_test(softmax_equals_ref_and_gives_nothing_to_minus_infinity),
         cmocka_unit_test(softmax_of_large_values_neither_overflows_nor_vanishes),
         cmocka_unit_test(dot_is_exact_to_rounding_at_every_length),

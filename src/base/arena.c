@@ -1,6 +1,8 @@
 /* The arena: a chain of blocks. Rewinding moves back along the chain; blocks stay and are used again. */
 #include "base/arena.h"
 
+#include "base/memory.h"
+
 enum { ALIGN = 64 };
 
 struct wt_arena_block { wt_arena_block *next; size_t size, used; uint8_t *data; };
@@ -13,6 +15,7 @@ static wt_arena_block *block_new(wt_arena *a, size_t bytes)
     if (wt_add_over(size, sizeof(wt_arena_block) + ALIGN, &all)) { wt_fail(a->cx, WT_ENOMEM, "out of memory: %zu bytes asked", bytes); return NULL; }
     wt_arena_block *b = wt_realloc(a->cx, NULL, all, 1);
     if (!b) return NULL;
+    if (a->huge) wt_huge_pages(b, all);
     uintptr_t at = ((uintptr_t)(b + 1) + ALIGN - 1) / ALIGN * ALIGN;
     *b = (wt_arena_block){ .size = size, .data = (uint8_t *)at };
     return b;

@@ -6,7 +6,7 @@
 #include "base/ctx.h"
 
 typedef struct wt_arena_block wt_arena_block;
-typedef struct wt_arena { wt_ctx *cx; wt_arena_block *first, *cur; size_t block_size; } wt_arena;
+typedef struct wt_arena { wt_ctx *cx; wt_arena_block *first, *cur; size_t block_size; bool huge; /* ask for huge pages */ } wt_arena;
 typedef struct wt_mark { wt_arena_block *block; size_t used; } wt_mark;
 
 void wt_arena_init(wt_arena *a, wt_ctx *cx, size_t block_size);

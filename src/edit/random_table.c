@@ -1,4 +1,4 @@
-/* Dimensions of published checkpoints, from their config.json, and of tiny models for tests. */
+/* Dimensions of published checkpoints, from their config.json, of tiny models for tests, and of two to measure training with. */
 #include "edit/random_model.h"
 
 const wt_dims wt_random_dims[] = {
@@ -22,5 +22,7 @@ const wt_dims wt_random_dims[] = {
     { "tiny-llama",        "llama",    "gpt-2",      2,   256,  4,  2,  64,   512,    0, 0,     0,     0,    320,    256,   1e4f, 1e-5f, .tied = true },
     { "tiny-qwen2",        "qwen2",    "qwen2",      2,    64,  4,  2,  16,   160,    0, 0,     0,     0,    320,    256,   1e6f, 1e-6f, .tied = true, .bias = true },
     { "tiny-qwen3",        "qwen3",    "qwen2",      2,    64,  4,  2,  32,   160,    0, 0,     0,     0,    320,    256,   1e6f, 1e-6f, .tied = true, .qk_head = true },
+    { "train-256",         "olmoe",    "gpt-2",      4,   256,  8,  8,  32,     0,   32, 4,   256,     0,   4096,    256,   1e4f, 1e-5f, .qk_full = true },
+    { "train-512",         "olmoe",    "gpt-2",      4,   512,  8,  8,  64,     0,   64, 8,   256,     0,   4096,    256,   1e4f, 1e-5f, .qk_full = true },
     { 0 }
 };

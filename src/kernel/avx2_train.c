@@ -54,6 +54,16 @@ static float silu_mul_back(float *dg, float *du, float *h, const float *g, const
     return sum8(sum);
 }
 
+static void add_mul(float *y, float s, const float *a, const float *b, size_t n)
+{
+    const __m256 k = _mm256_set1_ps(s);
+    for (size_t i = 0; i < n; i += 8) {
+        __m256i m = first(n - i);
+        __m256 v = _mm256_mul_ps(k, _mm256_maskload_ps(a + i, m));
+        _mm256_maskstore_ps(y + i, m, _mm256_fmadd_ps(v, _mm256_maskload_ps(b + i, m), _mm256_maskload_ps(y + i, m)));
+    }
+}
+
 /* Eight floats to BF16 in the low halves of 32-bit lanes: to nearest even; NaN becomes a quiet one. */
 INLINE __m256i round8(__m256 v)
 {
@@ -84,5 +94,6 @@ static void keep_bf16(uint16_t *dst, const float *src, size_t n)
 void wt_kernels_avx2_train(wt_kernels *k)
 {
     k->silu_mul_back = silu_mul_back;
+    k->add_mul = add_mul;
     k->keep_bf16 = keep_bf16;
 }

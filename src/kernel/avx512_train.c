@@ -46,6 +46,16 @@ static float silu_mul_back(float *dg, float *du, float *h, const float *g, const
     return sum16(sum);
 }
 
+static void add_mul(float *y, float s, const float *a, const float *b, size_t n)
+{
+    const __m512 k = _mm512_set1_ps(s);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 m = first(n - i);
+        __m512 v = _mm512_mul_ps(k, _mm512_maskz_loadu_ps(m, a + i));
+        _mm512_mask_storeu_ps(y + i, m, _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(m, b + i), _mm512_maskz_loadu_ps(m, y + i)));
+    }
+}
+
 /* To nearest even; NaN becomes a quiet one. */
 static void keep_bf16(uint16_t *dst, const float *src, size_t n)
 {
@@ -63,5 +73,6 @@ static void keep_bf16(uint16_t *dst, const float *src, size_t n)
 void wt_kernels_avx512_train(wt_kernels *k)
 {
     k->silu_mul_back = silu_mul_back;
+    k->add_mul = add_mul;
     k->keep_bf16 = keep_bf16;
 }

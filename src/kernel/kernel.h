@@ -58,6 +58,7 @@ typedef struct wt_kernels {
     /* Of h = silu(g) u and its gradient dh: dg and du get w times their gradients, h (NULL: not wanted) w h; returns sum of h dh, without w.
      * dg may be g, du may be u, h may be dh. */
     float (*silu_mul_back)(float *dg, float *du, float *h, const float *g, const float *u, const float *dh, float w, size_t n);
+    void (*add_mul)(float *y, float s, const float *a, const float *b, size_t n);        /* y += s a b */
     void (*keep_bf16)(uint16_t *dst, const float *src, size_t n);                /* as wt_float_to_bf16 */
     /* ---- attention (ref_attn.c says more) ---- */
     /* y[r*ldy + j] = keep[r] * y[r*ldy + j] + sum over i < n[r] of a[r*lda + i] * b[i*ldb + j]; r < n_row, j < width, added in order of i.

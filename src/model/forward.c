@@ -123,8 +123,8 @@ static wt_status head(const pass *p, float *logits, wt_loss *loss)
     if (!p->b->n_want) return WITAN_OK;
     WT_TRY(wanted(p, &rows));
     WT_TRY(wt_op_norm(p->r, rows, p->m->out_norm, p->m->cfg.norm_eps, wt_uses_bytes(p->r->k, p->m->head), &rows));
+    if (loss) return wt_op_head_loss(p->r, rows, p->m->head, loss);
     WT_TRY(wt_op_linear(p->r, rows, p->m->head, &y));
-    if (loss) return wt_op_cross_entropy(p->r, y, loss);
     memcpy(logits, y->f32, y->n * sizeof *logits);
     return WITAN_OK;
 }

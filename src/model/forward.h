@@ -13,7 +13,7 @@ typedef struct wt_batch { int32_t n_tok; const int32_t *id, *seq, *pos; const ui
  * go to logits [n_want, n_vocab]. mask may be NULL. r->a is rewound to where it stood. */
 wt_status wt_forward(wt_run *r, const wt_model *m, const wt_mask *mask, const wt_kv_cache *kv, const wt_batch *b, float *logits);
 
-/* The same, ending in the loss of the wanted rows (loss->target [n_want]), with the run's tape recording or not. What it took from r->a stays
+/* The same of float weights, ending in the loss of the wanted rows (loss->target [n_want]), with the run's tape recording or not. What it took from r->a stays
  * there, for backward; b and what it points to too. */
 wt_status wt_forward_loss(wt_run *r, const wt_model *m, const wt_kv_cache *kv, const wt_batch *b, wt_loss *loss);
 

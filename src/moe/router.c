@@ -250,7 +250,7 @@ wt_status wt_route_run(wt_run *r, const wt_route_spec *spec, wt_tensor *x, const
     WT_TRY(wt_route_new(r->a, n_tok, n_exp, spec->n_used < allowed ? spec->n_used : allowed, out));
     WT_TRY(choose(r, spec, prob, bias, worn, *out));
     WT_TRY(weigh(r, spec, prob, *out));
-    if (spec->filter) WT_TRY(filter(r, spec, *out, out, &place));
+    if (spec->filter && r->tape && r->tape->training) WT_TRY(filter(r, spec, *out, out, &place));
     WT_TRY(wt_route_record(r, spec, *out, place, logit, prob));
     return wt_tap_send(r, (wt_tap_event){ .tap = WT_TAP_ROUTE, .n_tok = n_tok, .n_exp = n_exp, .d_model = (int32_t)x->shape[1],
                                           .logit = logit->f32, .prob = prob->f32, .route = *out });

@@ -11,7 +11,7 @@ typedef enum wt_activation { WT_ACT_SOFTMAX = 1, WT_ACT_SIGMOID = 2, WT_ACT_NONE
 typedef struct wt_route_spec {
     wt_activation activation;
     const wt_method *select; const void *select_opt;     /* kind router */
-    const wt_method *filter; const void *filter_opt;     /* kind filter, NULL: none. Training only so far: an opened model has none. */
+    const wt_method *filter; const void *filter_opt;     /* kind filter, NULL: none; only in passes that train */
     int32_t n_used;                                      /* most experts per token */
     bool renorm; float renorm_eps;                       /* divide the chosen weights by sum + eps */
     float scale;                                         /* 1: none */

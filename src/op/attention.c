@@ -261,6 +261,7 @@ typedef struct back_job {
     const block *run; size_t n_run;
     const kept *o;
     const float *q, *k, *v, *y, *dy;
+    float *mix;                                  /* [n_tok, heads of q] dy . y of each row */
     float *dq, *dk, *dv;                         /* NULL: not wanted */
     bool add_q, add_k, add_v;
     size_t group, wide, narrow;                  /* floats of a token in q and in k */
@@ -271,7 +272,7 @@ typedef struct back_job {
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* P and dS of query rows [row, row + m) against keys [key, key + n) of a sequence; q points at its first token's head, k and v too. */
-static void scores(const back_job *j, back_room *w, const float *k, const float *v, const float *y, const float *dy, const float *lse, size_t row, size_t m,
+static void scores(const back_job *j, back_room *w, const float *k, const float *v, const float *mix, const float *dy, const float *lse, size_t row, size_t m,
                    size_t key, size_t n)
 {
     const wt_kernels *kn = j->r->k;
@@ -284,7 +285,7 @@ static void scores(const back_job *j, back_room *w, const float *k, const float 
         int32_t len = (int32_t)seen;
         kn->soften(p, K_ROWS, &len, 1, &top, &sum, &keep);
         kn->mul(ds, ds, p, seen);
-        kn->axpy(ds, -kn->dot(dy + (row + i) * j->wide, y + (row + i) * j->wide, d), p, seen);
+        kn->axpy(ds, -mix[(row + i) * (j->wide / d)], p, seen);
         memset(p + seen, 0, (n - seen) * sizeof *p);
         memset(ds + seen, 0, (n - seen) * sizeof *ds);
     }
@@ -295,13 +296,14 @@ static void back_head(const back_job *j, back_room *w, size_t t0, size_t n, size
 {
     const wt_kernels *kn = j->r->k;
     size_t d = j->o->d, at = t0 * j->wide + q_head * d, kv_at = t0 * j->narrow + kv_head * d;
-    const float *dy = j->dy + at, *lse = j->o->lse + t0 * (j->wide / d) + q_head;
+    size_t head_at = t0 * (j->wide / d) + q_head;
+    const float *dy = j->dy + at, *lse = j->o->lse + head_at;
     for (size_t row = 0, m; row < n; row += m) {
         m = smaller(Q_ROWS, n - row);
         for (size_t i = 0; i < m; i++) kn->scale(w->q + i * d, j->q + at + (row + i) * j->wide, j->scale, d);
         for (size_t key = 0, many; key < row + m; key += many) {
             many = smaller(K_ROWS, row + m - key);
-            scores(j, w, j->k + kv_at, j->v + kv_at, j->y + at, dy, lse, row, m, key, many);
+            scores(j, w, j->k + kv_at, j->v + kv_at, j->mix + head_at, dy, lse, row, m, key, many);
             if (j->dq) kn->gemm(w->dq, d, w->ds, K_ROWS, false, j->k + kv_at + key * j->narrow, j->narrow, false, m, d, many, key > 0, w->gemm);
             /* Rows of keys that no row before has reached hold nothing yet. */
             size_t old = first && row > key ? smaller(row - key, many) : first ? 0 : many;
@@ -328,6 +330,14 @@ static void back_tasks(void *arg, size_t begin, size_t end, int worker)
         for (size_t g = 0; g < j->group; g++)
             back_head(j, j->room + worker, (size_t)b->first, (size_t)b->n_tok, head * j->group + g, head, g == 0 && !j->add_k && !j->add_v);
     }
+}
+
+static void mix_rows(void *arg, size_t begin, size_t end, int worker)
+{
+    const back_job *j = arg;
+    size_t d = j->o->d;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) j->mix[i] = j->r->k->dot(j->dy + i * d, j->y + i * d, d);
 }
 
 /* Where gradients go. Those of k and v begin together: both empty or both zeroed. */
@@ -374,6 +384,9 @@ static wt_status back(wt_run *r, const wt_rec *e)
     for (size_t i = 0; i < j.n_run; i++)
         if (o->pos[run[i].first]) return wt_fail(r->cx, WT_EARG, "training: a sequence begins at position %d of the batch instead of 0", o->pos[run[i].first]);
     WT_TRY(back_rooms(r, &j));
+    j.mix = wt_take_n(r->a, q->n / o->d, sizeof *j.mix);
+    if (!j.mix) return WITAN_ENOMEM;
+    wt_parallel(r->cx, q->n / o->d, 8192 / o->d + 1, mix_rows, &j);
     wt_parallel(r->cx, j.n_run * o->n_head, 1, back_tasks, &j);
     wt_rewind(r->a, m);
     return WITAN_OK;

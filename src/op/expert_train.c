@@ -11,7 +11,7 @@
 #include "op/tape.h"
 #include <string.h>
 
-enum { MOST_ROWS = 192, CHUNK = 6144 /* pairs gathered at once, unless one expert has more */ };
+enum { MOST_ROWS = 384, CHUNK = 2048 /* pairs gathered at once for each thread, unless one expert has more */ };
 
 typedef struct group { wt_expert w; size_t pair0, n_pair, d_ff; } group;
 typedef struct tile { size_t group, row, n; } tile;             /* pairs [row, row + n) in grouped order */
@@ -93,12 +93,13 @@ static wt_status slots(wt_run *r, kept *o)
 static wt_status tiles(wt_run *r, kept *o, size_t *most)
 {
     size_t rows = MOST_ROWS, n = (size_t)o->rt->n_pair;
-    while (rows > WT_GEMM_ROWS && r->cx->threads > 1 && n / rows < 8 * (size_t)r->cx->threads) rows /= 2;
+    while (rows > WT_GEMM_ROWS && r->cx->threads > 1 && n / rows < 6 * (size_t)r->cx->threads) rows /= 2;
     o->tile = wt_take_n(r->a, n / rows + o->n_grp + 1, sizeof *o->tile);
     if (!o->tile) return WITAN_ENOMEM;
-    for (size_t g = 0; g < o->n_grp; g++)
-        for (size_t at = 0; at < o->grp[g].n_pair; at += rows)
-            o->tile[o->n_tile++] = (tile){ g, o->grp[g].pair0 + at, least(rows, o->grp[g].n_pair - at) };
+    for (size_t g = 0; g < o->n_grp; g++) {
+        size_t n_pair = o->grp[g].n_pair, parts = (n_pair + rows - 1) / rows, each = (n_pair + parts - 1) / parts;
+        for (size_t at = 0; at < n_pair; at += each) o->tile[o->n_tile++] = (tile){ g, o->grp[g].pair0 + at, least(each, n_pair - at) };
+    }
     *most = rows;
     return WITAN_OK;
 }
@@ -286,10 +287,11 @@ static wt_status back_chunk(job *j, size_t first, size_t end, size_t n_tile, wt_
 }
 
 /* The end of the chunk that begins with group `first`, and how many pairs it has. */
-static size_t chunk_end(const kept *o, size_t first, size_t *n_pair)
+static size_t chunk_end(const job *j, size_t first, size_t *n_pair)
 {
-    size_t i = first;
-    for (*n_pair = 0; i < o->n_grp && (i == first || *n_pair + o->grp[i].n_pair <= CHUNK); i++) *n_pair += o->grp[i].n_pair;
+    const kept *o = j->o;
+    size_t i = first, most = CHUNK * (size_t)j->r->cx->threads;
+    for (*n_pair = 0; i < o->n_grp && (i == first || *n_pair + o->grp[i].n_pair <= most); i++) *n_pair += o->grp[i].n_pair;
     return i;
 }
 
@@ -298,8 +300,8 @@ static wt_status back_room(job *j, wt_gemm **list)
     const kept *o = j->o;
     wt_arena *a = j->r->a;
     size_t most = 1, n;
-    for (size_t g = 0; g < o->n_grp; g = chunk_end(o, g, &n)) {
-        chunk_end(o, g, &n);
+    for (size_t g = 0; g < o->n_grp;) {
+        g = chunk_end(j, g, &n);
         if (n > most) most = n;
     }
     j->xg = wt_take_n(a, most, o->d * sizeof(float));
@@ -330,7 +332,7 @@ static wt_status back(wt_run *r, const wt_rec *e)
     if (j.out && !(j.dx = wt_take_n(r->a, (size_t)o->rt->n_pair + 1, o->d * sizeof *j.dx))) return WITAN_ENOMEM;
     WT_TRY(back_room(&j, &list));
     for (size_t g = 0, end, n, n_tile; g < o->n_grp; g = end) {
-        end = chunk_end(o, g, &n);
+        end = chunk_end(&j, g, &n);
         for (n_tile = 0; j.first_tile + n_tile < o->n_tile && o->tile[j.first_tile + n_tile].group < end; n_tile++) { }
         WT_TRY(back_chunk(&j, g, end, n_tile, list));
     }

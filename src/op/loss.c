@@ -1,64 +1,70 @@
-/* Cross-entropy of rows of logits, in place: forward leaves exp(logit - largest), backward makes it softmax minus target, which is the gradient. */
+/* The head and its cross-entropy, in blocks of rows: of each block the logits, what they cost, their gradient in their place (softmax minus target), and
+ * at once the products that carry it on. So logits of all rows never exist side by side, and each is computed once. */
 #include "op/ops.h"
 
 #include "base/thread.h"
 #include "op/tape.h"
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
-typedef struct job { const wt_kernels *k; float *z, *sum; wt_loss l; float factor; size_t n; } job;
+enum { BLOCK = 4 << 20 /* logits of a block, about */, FEWEST = 192 /* rows */ };
 
-static void forward_rows(void *arg, size_t begin, size_t end, int worker)
+typedef struct job { const wt_kernels *k; float *z; const int32_t *target; const float *weight; float *row, factor; size_t n; bool learn; } job;
+
+static void rows(void *arg, size_t begin, size_t end, int worker)
 {
     const job *j = arg;
     (void)worker;
     for (size_t t = begin; t < end; t++) {
-        float *z = j->z + t * j->n, top = -FLT_MAX, keep, target;
-        int32_t n = (int32_t)j->n, y = j->l.target[t];
-        j->l.row[t] = j->sum[t] = 0;
-        if (y < 0) continue;
-        target = z[y];
-        j->k->soften(z, j->n, &n, 1, &top, j->sum + t, &keep);
-        j->l.row[t] = top - target + logf(j->sum[t]);
-    }
-}
-
-static void backward_rows(void *arg, size_t begin, size_t end, int worker)
-{
-    const job *j = arg;
-    (void)worker;
-    for (size_t t = begin; t < end; t++) {
-        float *z = j->z + t * j->n, w = j->factor * (j->l.weight ? j->l.weight[t] : 1);
-        int32_t y = j->l.target[t];
-        if (y < 0 || w == 0) {
-            for (size_t i = 0; i < j->n; i++) z[i] = 0;
+        float *z = j->z + t * j->n, top = -FLT_MAX, sum = 0, keep, w = j->factor * (j->weight ? j->weight[t] : 1);
+        int32_t n = (int32_t)j->n, y = j->target[t];
+        j->row[t] = 0;
+        if (y < 0) {
+            if (j->learn) memset(z, 0, j->n * sizeof *z);
             continue;
         }
-        j->k->scale(z, z, w / j->sum[t], j->n);
+        float score = z[y];
+        j->k->soften(z, j->n, &n, 1, &top, &sum, &keep);      /* z = exp(z - top) */
+        j->row[t] = top - score + logf(sum);
+        if (!j->learn) continue;
+        j->k->scale(z, z, w / sum, j->n);
         z[y] -= w;
     }
 }
 
-static wt_status back(wt_run *r, const wt_rec *e)
+/* One block of m rows, whose logits become their gradient in z. */
+static wt_status block(wt_run *r, const wt_tensor *w, const float *x, size_t m, float *dx, bool add, job *j)
 {
-    job j = *(const job *)e->op;
-    wt_tensor *logits = (wt_tensor *)e->in[0];
-    wt_assert(!logits->grad);
-    j.factor = r->tape->seed_grad;
-    wt_parallel(r->cx, logits->n / j.n, 16384 / j.n + 1, backward_rows, &j);
-    return wt_grad_hand_over(r, logits, logits->f32);
+    size_t n_in = (size_t)w->shape[1], n = 0;
+    wt_gemm g[2] = { { .c = j->z, .ldc = j->n, .a = x, .lda = n_in, .b = w->data, .ldb = n_in, .tb = true, .m = m, .n = j->n, .k = n_in } };
+    WT_TRY(wt_gemm_run(r, g, 1));
+    wt_parallel(r->cx, m, 16384 / j->n + 1, rows, j);
+    if (!j->learn) return WITAN_OK;
+    if (w->grad) g[n++] = (wt_gemm){ .c = w->grad, .ldc = n_in, .a = j->z, .lda = j->n, .ta = true, .b = x, .ldb = n_in, .m = j->n, .n = n_in, .k = m, .add = true };
+    if (dx) g[n++] = (wt_gemm){ .c = dx, .ldc = n_in, .a = j->z, .lda = j->n, .b = w->data, .ldb = n_in, .m = m, .n = n_in, .k = j->n, .add = add };
+    return wt_gemm_run(r, g, n);
 }
 
-wt_status wt_op_cross_entropy(wt_run *r, wt_tensor *logits, wt_loss *loss)
+wt_status wt_op_head_loss(wt_run *r, const wt_tensor *x, const wt_tensor *w, wt_loss *loss)
 {
-    size_t n_row = (size_t)logits->shape[0];
-    wt_tensor *y;
-    job *j = wt_take(r->a, sizeof *j);
-    WT_TRY(wt_tensor_new(r->a, 1, (int64_t[]){ 1 }, &y));
+    size_t n_row = (size_t)x->shape[0], n_in = (size_t)x->shape[1], n_vocab = (size_t)w->shape[0], most = BLOCK / n_vocab;
+    bool add = false, learn = wt_taping(r) && (wt_learns(x) || w->grad);
+    float *dx = NULL;
+    wt_assert(r->tape && w->type == WT_F32 && w->shape[1] == x->shape[1]);
+    if (most < FEWEST) most = FEWEST;
+    if (most > n_row) most = n_row;
     loss->row = wt_take_n(r->a, n_row, sizeof *loss->row);
-    float *sum = wt_take_n(r->a, n_row, sizeof *sum);
-    if (!j || !loss->row || !sum) return WITAN_ENOMEM;
-    *j = (job){ r->k, logits->f32, sum, *loss, 1, (size_t)logits->shape[1] };
-    wt_parallel(r->cx, n_row, 16384 / j->n + 1, forward_rows, j);
-    return wt_record(r, &(wt_rec){ .back = back, .out = y, .in = { logits }, .op = j });
+    if (!loss->row) return WITAN_ENOMEM;
+    if (learn && wt_learns(x) && !(dx = wt_grad(r, x, &add))) return WITAN_ENOMEM;
+    wt_mark mark = wt_mark_set(r->a);
+    float *z = wt_take_n(r->a, most, n_vocab * sizeof *z);
+    if (!z) return WITAN_ENOMEM;
+    for (size_t at = 0, m; at < n_row; at += m) {
+        m = n_row - at < most ? n_row - at : most;
+        job j = { r->k, z, loss->target + at, loss->weight ? loss->weight + at : NULL, loss->row + at, r->tape->seed_grad, n_vocab, learn };
+        WT_TRY(block(r, w, x->f32 + at * n_in, m, dx ? dx + at * n_in : NULL, add, &j));
+    }
+    wt_rewind(r->a, mark);
+    return WITAN_OK;
 }

@@ -46,8 +46,7 @@ static void back_pieces(void *arg, size_t begin, size_t end, int worker)
 static void weight_piece(void *arg, size_t i, float *sum)
 {
     const back_job *j = arg;
-    const float *x = j->x + i * j->n, *dy = j->dy + i * j->n;
-    for (size_t c = 0; c < j->n; c++) sum[c] += dy[c] * (x[c] * j->s[i]);
+    j->k->add_mul(sum, j->s[i], j->x + i * j->n, j->dy + i * j->n, j->n);
 }
 
 static wt_status back(wt_run *r, const wt_rec *e)

@@ -37,14 +37,14 @@ wt_status wt_op_softmax(wt_run *r, const wt_tensor *x, wt_tensor **y);
 /* y [n, width] = rows at[0 .. n) of x, each at most once. at lives as long as y. */
 wt_status wt_op_rows(wt_run *r, const wt_tensor *x, const int32_t *at, int32_t n, wt_tensor **y);
 
-/* What a model's answers cost: the sum over rows of weight * -log softmax(logits)[target]. logits [n, n_vocab] are used up: backward turns them
- * into their gradient, times seed_grad of the tape. All but logits may be kept until backward. */
+/* What a model's answers cost: of logits x w^T, x [n, d], w [n_vocab, d] F32, the -log softmax of each row's target. With a tape that records, the
+ * gradients of x and w are computed at once, of sum of weight * loss times the tape's seed_grad; logits are made block by block and not kept. */
 typedef struct wt_loss {
     const int32_t *target;       /* [n] in [0, n_vocab) or -1: ignored */
     const float *weight;         /* [n], NULL: 1 */
-    float *row;                  /* [n] out: -log p of each row, 0 where it is ignored; in r->a */
+    float *row;                  /* [n] out: -log p of each row, unweighted, 0 where it is ignored; in r->a */
 } wt_loss;
-wt_status wt_op_cross_entropy(wt_run *r, wt_tensor *logits, wt_loss *loss);
+wt_status wt_op_head_loss(wt_run *r, const wt_tensor *x, const wt_tensor *w, wt_loss *loss);
 
 /* Causal grouped-query attention: as many query heads as q has for each of kv's read one key/value head, in order; token t sees positions
  * 0 .. pos[t] of its sequence, which the cache holds. q, y [n_tok, group * n_head * d_head]; scores scaled by 1/sqrt(d_head). The order of every

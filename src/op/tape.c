@@ -4,7 +4,7 @@
 #include "base/thread.h"
 #include <string.h>
 
-void wt_tape_init(wt_tape *t, wt_ctx *cx) { *t = (wt_tape){ .cx = cx, .on = true, .seed_grad = 1, .balance_scale = 1 }; }
+void wt_tape_init(wt_tape *t, wt_ctx *cx) { *t = (wt_tape){ .cx = cx, .on = true, .training = true, .seed_grad = 1, .balance_scale = 1 }; }
 
 void wt_tape_free(wt_tape *t)
 {

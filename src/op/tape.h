@@ -27,11 +27,12 @@ struct wt_rec {
 struct wt_tape {
     wt_ctx *cx;
     bool on;                     /* records; off while something runs that is going to run again */
+    bool training;               /* routers may draw and filters drop; off where a pass only looks */
     bool replay;                 /* something runs again: observers are silent, routes are taken from `routes` */
     bool checkpoint;             /* option: keep only the inputs of layers */
     bool half;                   /* option: what is kept of experts is BF16 */
     bool half_products;          /* option: products round their operands to BF16 (kernels' gemm_bf16) */
-    float seed_grad;             /* gradient of the loss: set before wt_tape_backward */
+    float seed_grad;             /* gradient of the loss: set before the forward pass */
     float balance_scale;         /* factor of the losses of balance methods */
     wt_rec *rec; size_t n, cap;
     struct wt_kept_route *route; size_t cap_route;   /* choices of layers that run again, by layer (moe/router.c) */

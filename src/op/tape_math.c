@@ -49,6 +49,7 @@ wt_status wt_gemm_run(wt_run *r, const wt_gemm *g, size_t n)
 {
     static const struct { size_t rows, cols; } size[] = { { 768, 512 }, { 384, 512 }, { 384, 256 }, { 192, 256 }, { 192, 128 }, { 96, 128 }, { 96, 64 },
                                                           { 48, 64 }, { 24, 32 } };
+    size_t threads = (size_t)r->cx->threads;
     wt_mark mark = wt_mark_set(r->a);
     size_t *task = wt_take_n(r->a, n + 1, sizeof *task), total = 0;
     products j = { wt_gemm_of(r), g, task, n, 0, 0, wt_take_n(r->a, (size_t)r->cx->threads, WT_GEMM_SCRATCH * sizeof(float)) };
@@ -57,7 +58,7 @@ wt_status wt_gemm_run(wt_run *r, const wt_gemm *g, size_t n)
         j.rows = size[i].rows;
         j.cols = size[i].cols;
         total = lay_out(g, n, j.rows, j.cols, task);
-        if (r->cx->threads == 1 || total >= 4 * (size_t)r->cx->threads) break;
+        if (10 * total >= 9 * threads * pieces(total, threads)) break;          /* the last round is nearly full */
     }
     if (total) wt_parallel(r->cx, total, 1, tiles, &j);
     wt_rewind(r->a, mark);

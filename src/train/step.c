@@ -43,7 +43,8 @@ wt_status wt_pass_open(wt_ctx *cx, wt_trainable *t, wt_pass **out)
     p->cx = cx;
     p->t = t;
     p->kv.cx = cx;
-    wt_arena_init(&p->a, cx, (size_t)16 << 20);
+    wt_arena_init(&p->a, cx, (size_t)32 << 20);
+    p->a.huge = true;                            /* gradients walk down columns, a page apart */
     wt_tape_init(&p->tape, cx);
     wt_status st = layers_new(p);
     if (st != WITAN_OK) { wt_pass_free(p); return st; }
@@ -233,7 +234,7 @@ static wt_status run(wt_pass *p, const wt_train_batch *b, const wt_train_options
     WT_TRY(select_targets(p, b, &w));
     wt_batch batch = { b->n_tok, b->id, b->seq, b->pos, w.want, w.n };
     wt_loss loss = { .target = w.target, .weight = w.weight };
-    p->tape.on = p->learn;
+    p->tape.on = p->tape.training = p->learn;
     p->tape.checkpoint = o->checkpoint;
     p->tape.half = o->half;
     p->tape.half_products = o->half_products;

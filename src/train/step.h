@@ -18,7 +18,7 @@ typedef struct wt_train_batch {
 typedef struct wt_train_options {
     float scale;                         /* gradients of the loss sum are added times this: 1 / targets of the whole step */
     float balance_scale;                 /* the same for balance losses, which are means: 1 / micro-batches of the step */
-    bool forward_only;                   /* losses and figures, no gradients; balance methods learn nothing */
+    bool forward_only;                   /* losses and figures, no gradients; balance methods learn nothing, filters drop nothing */
     bool checkpoint;                     /* layers run again in backward: memory of one layer instead of all */
     bool half;                           /* what experts keep for backward is BF16 */
     bool half_products;                  /* products of matrices round their operands to BF16, sums stay float */

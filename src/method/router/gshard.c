@@ -3,10 +3,11 @@
  * their sum; a token whose second expert is left out then gives all to the first (ours: the paper divides before leaving it out). Capacity is a filter,
  * which takes first choices of all tokens before second ones with order=choice.
  *
- * Chance is a hash of the run's seed, the layer and the token's place in the micro-batch; without a tape (inference) both experts are used. */
+ * Chance is a hash of the run's seed, the layer and the token's place in the micro-batch; where nothing is trained both experts are used. */
 #include "op/method.h"
 
 #include "base/rng.h"
+#include "op/tape.h"
 
 typedef enum second { ALL, RANDOM, THRESHOLD } second;
 
@@ -24,7 +25,7 @@ static bool uses_second(const wt_run *r, const opts *o, int32_t t, float first, 
 {
     float part = other > 0 ? other / (first + other) : 0;
     if (o->second == THRESHOLD) return part > o->threshold;
-    if (o->second == ALL || !r->tape) return true;
+    if (o->second == ALL || !r->tape || !r->tape->training) return true;
     uint64_t h = wt_mix64(wt_mix64(r->seed + (uint64_t)(uint32_t)r->layer) + (uint64_t)(uint32_t)t);
     return 2 * part > (float)(h >> 40) * (1.0f / (1 << 24));
 }
