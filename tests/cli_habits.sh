@@ -209,7 +209,7 @@ mistake 1 'is the demonstrations' specialize "$M" --demos "$D" -o "$D"
 mistake 1 'two different outputs' specialize "$M" --demos "$D" -o new.gguf --report new.gguf
 mistake 1 'not a regular file' specialize "$M" --demos "$D" -o folder
 mistake 1 'cannot create' specialize "$M" --demos "$D" -o /proc/new.gguf
-mistake 2 'DIR is empty' data synth ""
+mistake 2 'PATH... is empty' data synth ""
 mistake 1 'is not a folder' data synth empty
 mistake 2 'did you mean "synth"?; expected: witan data synth DIR' data snyth x
 mistake 2 'expected: witan data synth DIR' data frob x
@@ -221,7 +221,7 @@ mistake 2 'knows no option --model' data synth more --model "$M"
 mistake 2 'knows no option --out' data stats "$D" -o x.gguf
 mistake 2 '-o FILE is missing' data tokenizer "$D"
 mistake 2 'outside [1, 3]' data synth more --difficulty 4
-mistake 1 'did you mean "graph"' data synth more --domains graf
+mistake 1 'did you mean "graph"' data synth more --domains grahp
 mistake 1 'expected DOMAIN=1, 2 or 3' data synth more --difficulty-of graph=4
 mistake 1 'did you mean "json"' data synth more --difficulty-of jsn=1
 mistake 1 'bad.jsonl:2: not valid JSON' data stats bad.jsonl
