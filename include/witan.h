@@ -443,6 +443,12 @@ typedef struct witan_convert_result {
  * threads. Errors: WITAN_EARG (type, in and out the same), WITAN_EIO, WITAN_EFORMAT, WITAN_EUNSUPPORTED. */
 WITAN_API witan_status witan_convert(witan_ctx *cx, const char *in, const char *out, const witan_convert_options *opts, witan_convert_result *result);
 
+/* Writes a GGUF model as a Hugging Face folder: config.json, model.safetensors (several files of opts->split bytes, 5 GB where that is 0, with an index),
+ * tokenizer.json where the vocabulary can be expressed so. Of opts count type (F32, F16, BF16; NULL: the widest that the matrices have) and split. Families: OLMoE,
+ * Qwen3-MoE, Qwen2-MoE, Mixtral, Llama, Qwen2, Qwen3. Errors: WITAN_EUNSUPPORTED for what has no place there (layers with other numbers of experts, selection
+ * biases, scaled rope), WITAN_EARG, WITAN_EIO. */
+WITAN_API witan_status witan_convert_hf(witan_ctx *cx, const char *in, const char *dir, const witan_convert_options *opts);
+
 /* ---- random models -------------------------------------------------------------------------------------------------- */
 
 typedef struct witan_random_options {

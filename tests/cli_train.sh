@@ -99,6 +99,41 @@ refuse 1 "n_used 9 of n_exp 6" "more experts used than there are" "$W" train "$T
 : >"$T/empty.jsonl"
 refuse 1 "empty.jsonl" "empty data" "$W" train "$T/c.json" -o "$T/x4" --data "$T/empty.jsonl"
 
+# ---- for transformers (tools/oracle/check_hf.py compares logits and ids with theirs)
+"$W" train "$T/c.json" -o "$T/plain" --steps 4 --balance aux --decay-steps 1 -q >/dev/null 2>"$T/err" && "$W" convert "$T/plain/model.gguf" "$T/hf" --to hf --type F16 --split 40K -q >/dev/null 2>>"$T/err"
+bad=$(python3 - "$T/hf" <<'EOP' 2>&1
+import json, os, struct, sys
+d = sys.argv[1]
+config, index = json.load(open(d + "/config.json")), json.load(open(d + "/model.safetensors.index.json"))
+seen, total = {}, 0
+for f in sorted(set(index["weight_map"].values())):
+    raw = open(os.path.join(d, f), "rb").read()
+    n, = struct.unpack("<Q", raw[:8])
+    head = json.loads(raw[8:8 + n])
+    at = 0
+    if (8 + n) % 64: print(f, "data is not aligned")
+    for name, t in head.items():
+        if name == "__metadata__": continue
+        size = 2
+        for k in t["shape"]: size *= k
+        if t["data_offsets"] != [at, at + size] or t["dtype"] != "F16" or index["weight_map"][name] != f: print(f, name, t)
+        at += size
+        seen[name] = t["shape"]
+    if at != len(raw) - 8 - n: print(f, "has", len(raw) - 8 - n - at, "bytes behind")
+    total += at
+if total != index["metadata"]["total_size"] or set(seen) != set(index["weight_map"]): print("index")
+want = {"model.embed_tokens.weight": [400, 48], "model.layers.1.self_attn.k_proj.weight": [24, 48], "model.layers.0.mlp.experts.5.down_proj.weight": [48, 32],
+        "model.layers.0.mlp.gate.weight": [6, 48], "model.layers.1.self_attn.q_norm.weight": [12]}
+for name, shape in want.items():
+    if seen.get(name) != shape: print(name, seen.get(name))
+if len(seen) != 2 + 2 * (9 + 6 * 3) or "lm_head.weight" in seen: print(len(seen), "tensors")
+if config["model_type"] != "qwen3_moe" or config["num_experts"] != 6 or config["num_experts_per_tok"] != 2 or not config["norm_topk_prob"]: print(config)
+tok = json.load(open(d + "/tokenizer.json"))
+if len(tok["model"]["vocab"]) != 400 or len(tok["model"]["merges"]) < 100: print("vocabulary")
+EOP
+)
+result "$([ -z "$bad" ]; echo $?)" "a folder for transformers" "$bad$(cat "$T/err")"
+
 # ---- damage
 cp -r "$T/whole" "$T/hurt"; rm "$T/hurt"/model*.gguf
 newest=$(ls "$T/hurt" | grep checkpoint- | tail -n 1)

@@ -305,12 +305,45 @@ static void other_data_is_not_resumed(void **state)
     witan_ctx_free(cx);
 }
 
+/* ---- for transformers ---------------------------------------------------------------------------------------------------------- */
+
+static wt_status export(wt_ctx *cx, void *arg)
+{
+    empty(arg);
+    return witan_convert_hf(cx, vocab, arg, &(witan_convert_options){ .split = 100000 });
+}
+
+/* The index comes last: where it stands, everything does. */
+static void a_folder_for_transformers_is_complete_or_has_no_index(void **state)
+{
+    static const fault_kind kinds[] = { FAULT_ALLOC, FAULT_OPEN, FAULT_WRITE, FAULT_FSYNC, FAULT_RENAME };
+    char dir[256], index[512];
+    (void)state;
+    snprintf(dir, sizeof dir, "%s", fault_path("hf"));
+    snprintf(index, sizeof index, "%s/model.safetensors.index.json", dir);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) assert_true(fault_each(kinds[i], export, dir, index, 60) > 1);
+}
+
+static void what_transformers_has_no_place_for_is_refused(void **state)
+{
+    char model[512];
+    witan_ctx *cx = witan_ctx_new(NULL);
+    (void)state;
+    reference();
+    snprintf(model, sizeof model, "%s/model.gguf", whole);
+    assert_int_equal(witan_convert_hf(cx, model, fault_path("hf2"), &(witan_convert_options){ 0 }), WITAN_EUNSUPPORTED);
+    assert_non_null(strstr(witan_error(cx), "selection bias"));
+    assert_int_equal(witan_convert_hf(cx, vocab, fault_path("hf2"), &(witan_convert_options){ .type = "Q4_0" }), WITAN_EARG);
+    witan_ctx_free(cx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_costs_nothing_but_time), cmocka_unit_test(every_fault_is_one_clear_error), cmocka_unit_test(the_model_has_the_loss_that_was_logged),
         cmocka_unit_test(what_is_frozen_stays_and_the_rest_learns), cmocka_unit_test(training_goes_on_from_a_checkpoint_of_any_type),
-        cmocka_unit_test(other_data_is_not_resumed),
+        cmocka_unit_test(other_data_is_not_resumed), cmocka_unit_test(a_folder_for_transformers_is_complete_or_has_no_index),
+        cmocka_unit_test(what_transformers_has_no_place_for_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-typedef struct opts { witan_convert_options c; const char *split; bool json; } opts;
+typedef struct opts { witan_convert_options c; const char *split; int32_t to; bool json; } opts;
+
+static const char *const formats[] = { "gguf", "hf", NULL };
 
 #define ROW(f, m, h) { .name = #f, .type = WITAN_P_STR, .offset = offsetof(opts, c.f), .metavar = m, .help = h }
 static const witan_param param[] = {
@@ -15,6 +17,7 @@ static const witan_param param[] = {
     ROW(head, "TYPE", "of the output head instead; below six bits it gets Q6_K unless this says otherwise"),
     { .name = "repack", .type = WITAN_P_BOOL, .offset = offsetof(opts, c.repack), .max = 1,
       .help = "interleave rows of Q4_0, Q8_0 and Q4_K: the same results, faster; only witan reads such a file" },
+    WITAN_CHOICE(opts, to, 0, formats, "hf: a folder for transformers, config.json, safetensors and tokenizer.json; --type F32, F16 or BF16"),
     WITAN_TEXT(opts, split, NULL, "SIZE", "several files of at most this many bytes each, such as 2G or 500M"),
     WITAN_FLAG(opts, json, "print the result as JSON"),
     { 0 }
@@ -33,6 +36,19 @@ static int print_json(cli *c, const witan_convert_result *r)
     return cli_print(c, o);
 }
 
+static int to_hf(cli *c, const opts *o, const witan_convert_options *w)
+{
+    if (w->experts || w->shared || w->attention || w->embed || w->head || w->repack) return cli_usage("convert: --to hf has one --type for all, and no --repack");
+    if (witan_convert_hf(c->cx, c->arg[0], c->arg[1], w)) return cli_failed(c);
+    cli_progress_end(c);
+    json_t *v = json_object();
+    json_object_set_new(v, "out", cli_text(c->arg[1], strlen(c->arg[1])));
+    if (o->json) return cli_print(c, v);
+    json_decref(v);
+    printf("%s: a folder for transformers\n", c->arg[1]);
+    return EXIT_OK;
+}
+
 static int run(cli *c, const void *opts_)
 {
     const opts *o = opts_;
@@ -41,6 +57,7 @@ static int run(cli *c, const void *opts_)
     char a[32], b[32];
     w.command = c->line;
     if (o->split && !cli_size(o->split, &w.split)) return cli_usage("convert: --split \"%s\": expected a size such as 2G or 500M", o->split);
+    if (o->to == 1) return to_hf(c, o, &w);
     if (!w.type && !w.experts && !w.shared && !w.attention && !w.embed && !w.head && !o->split && !w.repack)
         return cli_usage("convert: expected --type TYPE (or --experts, --attention ... for parts, --repack, --split SIZE)");
     if (witan_convert(c->cx, c->arg[0], c->arg[1], &w, &r)) return cli_failed(c);
@@ -58,7 +75,7 @@ static int run(cli *c, const void *opts_)
 }
 
 const command cmd_convert = {
-    .name = "convert", .args = "IN.gguf OUT.gguf", .summary = "write a model in other block types, or in several files",
+    .name = "convert", .args = "IN.gguf OUT", .summary = "write a model in other block types, in several files, or for transformers",
     .about = "Reads any GGUF file (or the first of several) and writes the same model with its matrices in another block type. Norms, biases and\n"
              "routers are never touched. Rows that are not whole blocks get a type of about the same size. Memory does not grow with the model;\n"
              "nothing stands under the final name until it is complete.",

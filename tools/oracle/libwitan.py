@@ -15,7 +15,7 @@ class Token(C.Structure):
 
 
 class SessionOptions(C.Structure):
-    _fields_ = [("n_ctx", C.c_int32), ("n_seq", C.c_int32), ("plan", C.c_void_p)]
+    _fields_ = [("n_ctx", C.c_int32), ("n_seq", C.c_int32), ("plan", C.c_void_p), ("kv_type", C.c_int32)]
 
 
 class ModelInfo(C.Structure):
@@ -58,7 +58,7 @@ class Witan:
     def logits(self, ids):
         """Of all ids of one sequence, [n, n_vocab]."""
         session, batch = C.c_void_p(), (Token * len(ids))(*[Token(i, 0, True) for i in ids])
-        self.check(self.lib.witan_session_new(self.cx, self.model, C.byref(SessionOptions(len(ids), 1, None)), C.byref(session)))
+        self.check(self.lib.witan_session_new(self.cx, self.model, C.byref(SessionOptions(len(ids), 1, None, 1)), C.byref(session)))
         self.check(self.lib.witan_feed_batch(session, batch, len(ids)))
         rows = [np.ctypeslib.as_array(self.lib.witan_logits(session, i), (self.n_vocab,)).copy() for i in range(len(ids))]
         self.lib.witan_session_free(session)
