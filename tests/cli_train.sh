@@ -3,8 +3,7 @@
 # Usage: tests/cli_train.sh build/witan
 . "$(dirname "$0")/tap.sh"
 
-"$W" data synth "$T/d" --seed 3 --train 120 --valid 6 --test 1 --demos 0 --domains json,units,sorting -q >/dev/null 2>&1 ||
-    "$W" data synth "$T/d" --seed 3 --train 120 --valid 6 --test 1 --demos 0 -q >/dev/null || { echo "not ok 1 - data synth"; exit 1; }
+"$W" data synth "$T/d" --seed 3 --train 120 --valid 6 --test 1 --demos 0 --domains json,units,sets -q >/dev/null || { echo "not ok 1 - data synth"; exit 1; }
 "$W" data tokenizer "$T/d/all.train.jsonl" -o "$T/vocab.gguf" --vocab 400 -q >/dev/null || { echo "not ok 1 - data tokenizer"; exit 1; }
 cat >"$T/c.json" <<EOC
 {"about": "small enough to be killed often", "tokenizer": "$T/vocab.gguf", "arch": "qwen3moe", "n_layer": 2, "d_model": 48, "n_head": 4, "n_head_kv": 2,
