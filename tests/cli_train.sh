@@ -95,6 +95,9 @@ refuse 1 'did you mean "muon"' "a mistyped rule" "$W" train "$T/c.json" -o "$T/x
 refuse 1 "does not fall into" "micro-batches that do not divide the batch" "$W" train "$T/c.json" -o "$T/x2" --accumulate 3
 refuse 2 "--out DIR is missing" "no folder" "$W" train "$T/c.json"
 refuse 1 "n_used 9 of n_exp 6" "more experts used than there are" "$W" train "$T/c.json" -o "$T/x3" --n-used 9
+"$W" train "$T/c.json" -o "$T/early" --data "$T/none.jsonl" -q >/dev/null 2>&1   # leaves a fresh model and no checkpoint
+"$W" train "$T/c.json" -o "$T/early" --d-model 24 --d-head 6 --steps 2 -q >/dev/null 2>"$T/err" && "$W" inspect "$T/early/model.gguf" | grep -q 'width 24'
+result $? "a fresh model of other options is not gone on with" "$(cat "$T/err")"
 : >"$T/empty.jsonl"
 refuse 1 "empty.jsonl" "empty data" "$W" train "$T/c.json" -o "$T/x4" --data "$T/empty.jsonl"
 

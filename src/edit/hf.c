@@ -136,12 +136,13 @@ static void real_member(wt_text *t, const char *key, double v)
 }
 
 /* A float that was written with few digits comes out with few digits. */
-static double short_float(float x)
+static double short_float(wt_ctx *cx, float x)
 {
+    static const witan_param row[] = { { .name = "x", .type = WITAN_P_F64, .min = -1e300, .max = 1e300 }, { 0 } };
     char buf[40];
+    double v = x;
     witan_opt_text(&(witan_param){ .type = WITAN_P_F32 }, &x, buf, sizeof buf);
-    double v = 0;
-    sscanf(buf, "%lf", &v);
+    witan_opt_set(cx, row, &v, "x", buf);        /* reads it whatever the locale; a finite number is never refused */
     return v;
 }
 
@@ -168,10 +169,10 @@ static wt_status config(job *j)
     member(&t, "num_key_value_heads", c->n_head_kv);
     member(&t, "head_dim", c->d_head);
     member(&t, "max_position_embeddings", c->n_ctx_train);
-    real_member(&t, "rms_norm_eps", short_float(c->norm_eps));
-    real_member(&t, "rope_theta", short_float(c->rope_base));
+    real_member(&t, "rms_norm_eps", short_float(j->cx, c->norm_eps));
+    real_member(&t, "rope_theta", short_float(j->cx, c->rope_base));
     wt_text_printf(&t, ",\n \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": ");
-    wt_text_num(&t, short_float(c->rope_base));
+    wt_text_num(&t, short_float(j->cx, c->rope_base));
     wt_text_printf(&t, "},\n \"tie_word_embeddings\": %s", j->m->head == j->m->embed ? "true" : "false");
     if (j->m->info.bos >= 0) member(&t, "bos_token_id", j->m->info.bos);
     if (j->m->info.eos >= 0) member(&t, "eos_token_id", j->m->info.eos);

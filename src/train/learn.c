@@ -40,6 +40,12 @@ static void describe(const wt_weight *w, wt_update *u)
     memcpy(u->shape, w->shape, sizeof u->shape);
 }
 
+/* What is frozen when training begins needs no state. */
+static size_t state_of(const wt_learner *l, size_t i)
+{
+    return l->weight[i].grad ? ((const wt_optim_ops *)l->method->ops)->state(l->opt, l->update + i) : 0;
+}
+
 static wt_status room(wt_learner *l)
 {
     const wt_optim_ops *ops = l->method->ops;
@@ -50,7 +56,7 @@ static wt_status room(wt_learner *l)
         describe(l->weight + i, l->update + i);
         size_t need = ops->scratch ? ops->scratch(l->opt, l->update + i) : 0;
         if (need > most) most = need;
-        l->n_state += ops->state(l->opt, l->update + i);
+        l->n_state += state_of(l, i);
         l->n_part += (l->weight[i].n + PIECE - 1) / PIECE;
         l->n_ema += l->weight[i].n;
     }
@@ -61,7 +67,7 @@ static wt_status room(wt_learner *l)
     for (size_t i = 0; i < l->n_weight; i++) {
         l->update[i].state = l->state + at;
         l->update[i].scratch = l->scratch;
-        at += ops->state(l->opt, l->update + i);
+        at += state_of(l, i);
     }
     return WITAN_OK;
 }

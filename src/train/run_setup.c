@@ -48,6 +48,16 @@ static void tidy_folder(wt_training *r)
     closedir(d);
 }
 
+/* Without a checkpoint nothing ties a fresh model in the folder to these options: a run that was stopped early may have had others. */
+static wt_status begin_anew(wt_training *r)
+{
+    char *path = in_folder(r, "init.gguf");
+    if (!path) return WT_ENOMEM;
+    r->cx->io.unlink(r->cx->io.user, path);
+    wt_free(r->cx, path);
+    return WITAN_OK;
+}
+
 static wt_status folder(wt_training *r)
 {
     char *path = NULL;
@@ -62,6 +72,7 @@ static wt_status folder(wt_training *r)
     wt_free(r->cx, step);
     if (n && !r->o.resume)
         return wt_fail(r->cx, WT_EARG, "%s: holds a run of %lld steps already: --resume goes on with it, or choose another folder", r->dir, (long long)newest);
+    if (!n) WT_TRY(begin_anew(r));
     if (!(path = in_folder(r, "config.json"))) return WT_ENOMEM;
     wt_status st = n && !access(path, F_OK) ? wt_train_config_same(r->cx, path, &r->o) : WITAN_OK;
     size_t len = 0;
