@@ -630,6 +630,58 @@ static void selection_biases_choose_and_do_not_weigh(void **state)
     world_free(&w);
 }
 
+/* All weights, selection biases included, to a file with the keys of the model. */
+static void write_model(world *w, const char *path)
+{
+    wt_gguf_out *o;
+    assert_int_equal(wt_gguf_out_open(w->cx, path, &o), WITAN_OK);
+    for (size_t i = 0; i < w->m->file->n_kv; i++) assert_int_equal(wt_gguf_put_raw(o, w->m->file->kv + i), WITAN_OK);
+    for (size_t i = 0; i < w->t->n_weight; i++)
+        assert_int_equal(wt_gguf_add_tensor(o, w->t->weight[i].name, WT_F32, w->t->weight[i].n_dim, w->t->weight[i].shape), WITAN_OK);
+    for (size_t i = 0; i < w->t->n_weight; i++) assert_int_equal(wt_gguf_write(o, w->t->weight[i].w, w->t->weight[i].n * sizeof(float)), WITAN_OK);
+    if (wt_gguf_out_commit(&o)) fail_msg("%s", witan_error(w->cx));
+}
+
+/* The chosen experts of every token, summed up in one number. */
+static uint64_t routes_of(witan_ctx *cx, const witan_model *m, world *w, float *logits)
+{
+    witan_session *s;
+    witan_token tok[N_TOK];
+    wt_observer obs = { .taps = 1u << WT_TAP_ROUTE, .see = see, .user = w };
+    w->route = 0;
+    for (int t = 0; t < N_TOK; t++) tok[t] = (witan_token){ w->id[t], w->seq[t], true };
+    assert_int_equal(witan_session_new(cx, m, &(witan_session_options){ .n_ctx = 64, .n_seq = 2, .kv_type = WITAN_KV_F32 }, &s), WITAN_OK);
+    assert_int_equal(wt_session_feed(s, tok, N_TOK, &obs, 1), WITAN_OK);
+    for (size_t t = 0; t < N_TOK; t++) memcpy(logits + t * 320, witan_logits(s, t), 320 * sizeof *logits);
+    witan_session_free(s);
+    return w->route;
+}
+
+static void a_file_with_selection_biases_routes_by_them(void **state)
+{
+    (void)state;
+    static float trained[N_TOK * 320], read[N_TOK * 320], plain_logits[N_TOK * 320];
+    world w;
+    witan_model *m;
+    char *path = fault_path("biased.gguf");
+    world_open(&w, "tiny-olmoe", NULL, 2);
+    uint64_t without = routes_of(w.cx, w.m, &w, plain_logits);
+    wt_pass_free(w.p);
+    wt_trainable_free(w.t);
+    witan_model_free(w.m);
+    assert_int_equal(witan_model_open(w.cx, fault_path("tiny-olmoe"), NULL, &w.m), WITAN_OK);
+    assert_int_equal(wt_trainable_open(w.cx, w.m, true, &w.t), WITAN_OK);
+    assert_int_equal(wt_pass_open(w.cx, w.t, &w.p), WITAN_OK);
+    wt_trainable_find(w.t, "blk.0.exp_probs_b.bias")->w[5] = 1;
+    uint64_t with = routes_of(w.cx, w.m, &w, trained);
+    write_model(&w, path);
+    if (witan_model_open(w.cx, path, NULL, &m)) fail_msg("%s", witan_error(w.cx));
+    assert_true(routes_of(w.cx, m, &w, read) == with && with != without);
+    assert_memory_equal(trained, read, sizeof read);
+    witan_model_free(m);
+    world_free(&w);
+}
+
 /* ---- faults -------------------------------------------------------------------------------------------------------------- */
 
 static wt_status scene(witan_ctx *cx, void *arg)
@@ -703,7 +755,8 @@ int main(void)
         T(threads_and_checkpoints_change_no_bit), T(gradients_add_up), T(bf16_changes_gradients_a_little), T(packing_changes_rounding_only),
         T(training_forward_is_what_inference_computes), T(every_kind_of_router_has_the_gradient_of_the_loss),
         T(balance_losses_have_the_gradients_of_their_values), T(bad_batches_are_refused_and_good_ones_still_work), T(figures_per_domain_add_up),
-        T(frozen_weights_cost_the_others_nothing), T(selection_biases_choose_and_do_not_weigh), T(a_failing_allocation_leaks_nothing),
+        T(frozen_weights_cost_the_others_nothing), T(selection_biases_choose_and_do_not_weigh), T(a_file_with_selection_biases_routes_by_them),
+        T(a_failing_allocation_leaks_nothing),
         T(steady_state_allocates_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
