@@ -22,7 +22,7 @@ static inline wt_stack wt_stack_of(const wt_update *u)
 {
     wt_stack s = { 1, 1, (size_t)u->shape[u->n_dim - 1] };
     if (u->n_dim > 1) s.rows = (size_t)u->shape[u->n_dim - 2];
-    s.count = u->n / (s.rows * s.cols);
+    s.count = u->n ? u->n / (s.rows * s.cols) : 0;
     return s;
 }
 
