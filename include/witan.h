@@ -398,7 +398,8 @@ WITAN_API double witan_record_get(const witan_record *r, size_t domain, int32_t 
 /* Mutual information of domain and chosen expert in one layer, in nats: sum over both of p(d, e) log(p(d, e) / (p(d) p(e))), p by counts of choices.
  * 0: every domain uses all experts alike; at most the logarithm of the number of domains. NaN: no such layer, or one without experts. */
 WITAN_API double witan_record_information(const witan_record *r, int32_t layer);
-/* Fewest experts of a layer, on average over the layers that have experts, which get this share of a domain's choices. */
+/* Fewest experts of a layer, on average over the layers that have experts, which get this share of a domain's choices. NaN: no such domain,
+ * no experts, or out of memory. */
 WITAN_API double witan_record_spread(const witan_record *r, size_t domain, double share);
 
 typedef struct witan_plan_options {
@@ -424,7 +425,7 @@ typedef struct witan_convert_options {
     const char *type;         /* of all matrices; NULL: as they are */
     const char *experts, *shared, *attention, *embed, *head;   /* of these parts instead; NULL: type. Below six bits the head (or
                                  the embedding, where it is the head too) gets Q6_K unless it is asked for. */
-    bool repack;              /* interleave eight rows where there is a kernel for it (Q4_0, Q8_0, Q4_K): the same results, faster; only witan
+    bool repack;              /* interleave eight rows, of every type in blocks: the same results, faster; only witan
                                  reads such a file */
     int64_t split;            /* most bytes of tensors in one file; 0: one file */
     const char *command;      /* how it was called, for the file's history; NULL: unknown */

@@ -136,5 +136,7 @@ extern const char *const cli_kv_types[];         /* in the order of witan_kv */
 
 /* Loads a plan and checks that it fits the model. Returns an exit status, -1 when it went well; *plan is set as soon as it is loaded. */
 int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **plan);
+/* Opens the model that the first argument names, and the plan (NULL: none), for as long as work takes. Returns its exit status, or that of what failed. */
+int cli_with_model(cli *c, const char *pre, const char *plan, int (*work)(cli *c, const void *opts, witan_model *m, witan_plan *p), const void *opts);
 
 #endif

@@ -86,8 +86,9 @@ static void print_table(const witan_eval_result *r)
     for (size_t i = 0; i < r->n_row; i++) print_row(r->row + i, ppl, acc);
 }
 
-static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
+static int measure(cli *c, const void *opts_, witan_model *m, witan_plan *plan)
 {
+    const opts *o = opts_;
     witan_eval_result *r;
     witan_eval_options e = { .text = o->text, .jsonl = o->jsonl, .task = o->task, .domain = o->domain, .n_ctx = o->ctx, .limit = o->limit,
                              .max_new = o->predict, .plan = plan, .kv_type = o->kv_type };
@@ -102,16 +103,8 @@ static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
 static int run(cli *c, const void *opts_)
 {
     const opts *o = opts_;
-    witan_model *m = NULL;
-    witan_plan *plan = NULL;
-    int status = -1;
     if (!o->text && !o->jsonl && !o->task) return cli_usage("eval: expected --text, --jsonl or --task");
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .pre = o->pre }, &m)) return cli_failed(c);
-    if (o->plan) status = cli_load_plan(c, o->plan, m, &plan);
-    if (status < 0) status = measure(c, o, m, plan);
-    witan_plan_free(plan);
-    witan_model_free(m);
-    return status;
+    return cli_with_model(c, o->pre, o->plan, measure, o);
 }
 
 const command cmd_eval = {

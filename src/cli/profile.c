@@ -80,8 +80,9 @@ static int print_json(cli *c, const witan_record *r, const witan_record *random,
     return cli_print(c, o);
 }
 
-static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
+static int measure(cli *c, const void *opts_, witan_model *m, witan_plan *plan)
 {
+    const opts *o = opts_;
     witan_profile_options p = { .data = o->data, .domain = o->domain, .n_ctx = o->ctx, .limit = o->limit, .plan = plan };
     witan_record *r = NULL, *random = NULL;
     int status = EXIT_OK;
@@ -100,16 +101,8 @@ static int measure(cli *c, const opts *o, witan_model *m, witan_plan *plan)
 static int run(cli *c, const void *opts_)
 {
     const opts *o = opts_;
-    witan_model *m = NULL;
-    witan_plan *plan = NULL;
-    int status = -1;
     if (!o->data) return cli_usage("profile: expected --data");
-    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .pre = o->pre }, &m)) return cli_failed(c);
-    if (o->plan) status = cli_load_plan(c, o->plan, m, &plan);
-    if (status < 0) status = measure(c, o, m, plan);
-    witan_plan_free(plan);
-    witan_model_free(m);
-    return status;
+    return cli_with_model(c, o->pre, o->plan, measure, o);
 }
 
 const command cmd_profile = {

@@ -173,3 +173,16 @@ int cli_load_plan(cli *c, const char *path, const witan_model *m, witan_plan **p
     if (witan_plan_load(c->cx, path, plan)) return cli_failed(c);
     return witan_plan_check(c->cx, *plan, m) ? cli_fail(c, "%s: %s", path, witan_error(c->cx)) : -1;
 }
+
+int cli_with_model(cli *c, const char *pre, const char *plan, int (*work)(cli *c, const void *opts, witan_model *m, witan_plan *p), const void *opts)
+{
+    witan_model *m = NULL;
+    witan_plan *p = NULL;
+    int status = -1;
+    if (witan_model_open(c->cx, c->arg[0], &(witan_model_options){ .pre = pre }, &m)) return cli_failed(c);
+    if (plan) status = cli_load_plan(c, plan, m, &p);
+    if (status < 0) status = work(c, opts, m, p);
+    witan_plan_free(p);
+    witan_model_free(m);
+    return status;
+}

@@ -41,8 +41,9 @@ double witan_record_spread(const wt_record *r, size_t domain, double share)
     if (domain >= r->n_domain) return NAN;
     for (int32_t i = 0; i < r->n_layer; i++) {
         const wt_record_layer *l = r->domain[domain]->layer + i;
-        double *n = l->n_exp ? wt_alloc(r->cx, (size_t)l->n_exp, sizeof *n) : NULL, want = share * choices(l), got = 0;
-        if (!n) continue;
+        if (!l->n_exp) continue;
+        double *n = wt_alloc(r->cx, (size_t)l->n_exp, sizeof *n), want = share * choices(l), got = 0;
+        if (!n) return NAN;
         for (int32_t e = 0; e < l->n_exp; e++) n[e] = l->sum[e].n;
         qsort(n, (size_t)l->n_exp, sizeof *n, falling);
         for (int32_t e = 0; e < l->n_exp && got < want; e++, total++) got += n[e];
